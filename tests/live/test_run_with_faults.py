@@ -7,6 +7,8 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from processes import Place, sound
 
+from ombdriver.bench.servers.own_clock import faketime_library
+
 LOAD = """
 topics: 1
 partitionsPerTopic: 1
@@ -259,6 +261,89 @@ def test_a_link_of_clients_is_broken_and_mended(
         assert bool(one["indeterminate"]) is unknown
 
 
+AOF = "config: {appendonly: yes, appendfsync: FSYNC}"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("shape", "fsync", "outage_s", "fails"),
+    [
+        ("{fsyncDelay: 1h}", "always", 1.5, False),
+        ("{fsyncDelay: 0s}", "always", None, False),
+        ("{fsyncError: EIO}", "always", 1.5, None),
+        ("{full: true}", "always", 1.5, None),
+        ("{full: true}", "everysec", 1.0, True),
+        ("{fsyncError: ENOSPC}", "everysec", None, True),
+    ],
+)
+def test_a_disk_that_is_slow_full_or_broken_is_an_outage_and_loses_nothing(
+    place: Place, engine: str, shape: str, fsync: str, outage_s: float | None, fails: bool | None
+) -> None:
+    """At least while it lasts; a server that ends for it is started again, and one that waits or refuses goes on."""
+    server = f"engine: {engine}, {AOF.replace('FSYNC', fsync)}"
+
+    result = faults(place, f"[{{at: 2s, for: 1500ms, disk: {shape}}}]", "9s", server=server)
+
+    one = only(result)
+    assert one["hit"] == ["primary-1"]
+    assert result["delivery"][0]["lost"] == 0
+    assert not one["dataLost"]
+    if outage_s is not None:
+        assert one["outageSeconds"] > outage_s - 0.1
+    if fails is not None:
+        assert bool(one["failed"]) is fails
+    assert one["promisesNoLoss"] is (fsync == "always")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("fsync", ["always", "no"])
+def test_a_loss_of_power_takes_what_was_acknowledged_and_not_on_the_disk(place: Place, engine: str, fsync: str) -> None:
+    """Nothing with `appendfsync: always`; consumers stand still meanwhile, so that what is gone was not read before."""
+    entries = "[{at: 2s, for: 4s, pause: consumers}, {at: 4s, powerLoss: primary, restartAfter: 500ms}]"
+
+    result = faults(place, entries, "9s", server=f"engine: {engine}, {AOF.replace('FSYNC', fsync)}")
+
+    assert [one["error"] for one in result["faults"]["injections"]] == [None, None]
+    assert accounts_add_up(result)
+    (delivery,) = result["delivery"]
+    assert (delivery["lost"] > 0) is (fsync == "no")
+    assert delivery["trimmed"] == 0
+    assert delivery["lost"] == result["faults"]["totals"]["lost"]
+    assert result["faults"]["injections"][1]["promisesNoLoss"] is (fsync == "always")
+    assert "lost" not in rules(result)
+
+
+def test_a_clock_that_jumps_lets_others_take_what_is_pending(place: Place) -> None:
+    """Ahead by an hour, and a consumer that has just died looks idle for so long; without that nobody would claim."""
+    if faketime_library() is None:
+        pytest.skip("libfaketime is not installed")
+    entries = (
+        "[{at: 2s, for: 1s, pause: consumers}, {at: 3100ms, kill: consumer 1 of group-1, restartAfter: 9s},"
+        " {at: 4s, for: 6s, clock: {step: 1h}}]"
+    )
+
+    result = faults(place, entries, "13s", streams="{reclaimAfterMs: 12000}", more=WORK)
+
+    assert [one["error"] for one in result["faults"]["injections"]] == [None, None, None]
+    assert result["faults"]["injections"][2]["hit"] == ["primary-1"]
+    assert (result["delivery"][0]["lost"], result["delivery"][0]["undelivered"]) == (0, 0)
+    assert result["counters"]["claimed"] > 0
+    assert accounts_add_up(result)
+
+
+def test_a_server_that_can_not_have_a_clock_of_its_own_is_refused(place: Place) -> None:
+    """Before anything starts: what does not go with libfaketime is found out by a try."""
+    place.write("#!/bin/sh\necho no >&2\nexit 3\n", "server.sh").chmod(0o755)
+    place.write(f"{LOAD}{ONE_CONSUMER}testDuration: 4s\nfaults: [{{at: 1s, clock: {{step: -5s}}}}]\n")
+    place.write(f"name: s\ndriver: redis-streams\nserver: {{engine: {place.folder}/server.sh}}\n", "s.yaml")
+
+    finished = place.run("run", "w.yaml", "--setup", "s.yaml", "--plain")
+
+    assert finished.returncode == 2
+    said = " ".join(finished.stderr.split())
+    assert "server.sh does not start with libfaketime" in said or "install it (Debian's package faketime)" in said
+
+
 def test_a_replica_that_is_cut_off_holds_up_what_waits_for_it(place: Place) -> None:
     """The primary goes on, and messages are stored on too few replicas."""
     entry = "{at: 2s, for: 1500ms, link: {between: [primary, replica 1], swallow: true}}"
@@ -335,12 +420,15 @@ def test_a_fault_that_a_users_server_can_not_have_is_refused(place: Place, valke
         "{at: 0s, for: 500s, pause: primary}",
         "{at: 0s, kill: primary}",
         "{at: 0s, for: 500s, link: {between: [clients, primary], swallow: true}}",
+        "{at: 0s, for: 500s, disk: {fsyncDelay: 1h}}",
+        "{at: 0s, for: 500s, disk: {full: true}}",
+        "{at: 0s, powerLoss: primary}",
     ],
 )
 def test_nothing_is_left_when_the_parent_is_killed_in_mid_fault(place: Place, entry: str) -> None:
-    """Stopped workers go on and end; a stopped server, or one that is down, is taken away by its reaper."""
+    """Stopped workers go on and end; a server that is stopped, down or waits is taken away by its reaper."""
     place.write(f"{LOAD}{ONE_CONSUMER}testDuration: 10m\nfaults: [{entry}]\n")
-    with place.start("-v", "run", "w.yaml", "--plain") as run:
+    with place.start("-v", "run", "w.yaml", "--setup", "valkey-aof-always", "--plain") as run:
         run.until_said("fault 1,")
         family: list[psutil.Process] = run.family()
         assert len(family) >= 3

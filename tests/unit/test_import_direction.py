@@ -83,7 +83,9 @@ IMPORTERS = {
     "subprocess": {
         "bench.hosts.agent_process",
         "bench.hosts.fork_server",
+        "bench.servers.fsync_gate",
         "bench.servers.links",
+        "bench.servers.own_clock",
         "bench.servers.reaper",
         "bench.servers.reaper_process",
     },
@@ -336,9 +338,10 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     assert [module for module in modules() if module in reached(module)] == []
 
 
-def test_the_reaper_process_knows_the_standard_library_only() -> None:
-    """It runs in a Python that finds nothing else."""
-    assert imported("bench.servers.reaper_process", lazily=True) <= sys.stdlib_module_names
+@pytest.mark.parametrize("script", ["reaper_process", "fsync_gate_process"])
+def test_the_processes_beside_a_server_know_the_standard_library_only(script: str) -> None:
+    """They run in a Python that finds nothing else."""
+    assert imported(f"bench.servers.{script}", lazily=True) <= sys.stdlib_module_names
 
 
 def test_who_starts_workers_imports_nothing_of_theirs() -> None:

@@ -13,6 +13,8 @@ from importlib.metadata import entry_points
 from typing import Any, ClassVar, Literal, Protocol
 
 from ombdriver.bench.faults.target import Target
+from ombdriver.bench.servers.disk_shape import DiskShape
+from ombdriver.bench.servers.equipment import NOTHING, Equipment
 from ombdriver.bench.servers.link_shape import LinkShape
 from ombdriver.bench.servers.topology import ServerPlan
 
@@ -28,6 +30,9 @@ SHIPPED: Mapping[str, str] = {
     "bgsave": "save_snapshot:SaveSnapshot",
     "bgrewriteaof": "rewrite_aof:RewriteAof",
     "link": "shape_link:ShapeLink",
+    "disk": "break_disk:BreakDisk",
+    "powerLoss": "lose_power:LosePower",
+    "clock": "step_clock:StepClock",
     "hook": "run_hook:RunHook",
 }
 """The faults that come with this package, by their key: module and class."""
@@ -66,6 +71,32 @@ class FaultServer(Protocol):
 
     def resume(self) -> None:
         """Lets it go on."""
+        ...
+
+    async def lose_power(self) -> int:
+        """As `crash`; and what it has written and no fsync had covered is gone from its disk: so many bytes.
+
+        Raises:
+            FaultError: if that can't be told from the rest.
+        """
+        ...
+
+    async def shape_disk(self, shape: DiskShape) -> None:
+        """Does that to what it writes from now on; one without anything lets it write as it does.
+
+        A server that ends for what it can't write is started again then.
+
+        Raises:
+            FaultError: if it can't be done.
+        """
+        ...
+
+    async def set_clock(self, offset_ns: int) -> None:
+        """Sets how far its clock is from this machine's, and returns when it tells the time by that.
+
+        Raises:
+            FaultError: if it can't be set, or the server does not tell another time.
+        """
         ...
 
     async def command(self, *words: str) -> Any:
@@ -203,6 +234,7 @@ class Fault(ABC):
         most_ns: how long it may last; None for any time.
         lasts_ns: how long it is to last once it is injected; None until then, and where the phase's end ends it.
         data_lost: whether a server came back without anything of before.
+        data_cut: whether a server has lost something that it had written, and no fsync had covered.
 
     Raises:
         ValueError: if they are wrong; the message says how they are written.
@@ -218,6 +250,7 @@ class Fault(ABC):
     most_ns: int | None = None
     lasts_ns: int | None = None
     data_lost: bool = False
+    data_cut: bool = False
 
     @abstractmethod
     def __init__(self, value: object, options: Mapping[str, object]) -> None: ...
@@ -251,6 +284,11 @@ class Fault(ABC):
     def needs_links(self) -> bool:
         """Whether clients and servers are to reach each other by links."""
         return False
+
+    @property
+    def equipment(self) -> Equipment:
+        """What servers are to be started with."""
+        return NOTHING
 
     async def heal(self) -> None:  # noqa: B027 - most have something to undo, and some have not
         """Undoes it; harmless when it was not injected, or is healed already.

@@ -4,11 +4,12 @@ Knows times, faults and the processes of the run by their roles. What the faults
 """
 
 import asyncio
+import contextlib
 import logging
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from ombdriver.bench.faults.api import Fault, FaultError, FaultServer
 from ombdriver.bench.faults.spec import FaultRecord, Injection, schedule
@@ -16,6 +17,7 @@ from ombdriver.bench.faults.target import Target
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.plan.plan import Plan, WorkerPlan
 from ombdriver.bench.run.workers import Workers
+from ombdriver.bench.servers.disk_shape import DiskShape
 from ombdriver.bench.servers.formation import NodeLostError, ServerNode
 from ombdriver.bench.servers.link_shape import LinkShape
 from ombdriver.bench.servers.links import LinkError, Links
@@ -29,6 +31,10 @@ from ombdriver.errors import OmbdriverError
 logger = logging.getLogger(__name__)
 
 FOREVER_NS = 1 << 62
+CLOCK_S = 5.0
+"""How long a server may take to see that its clock was set."""
+CLOCK_NS = 100_000_000
+"""A clock is as it was set up to so much: the reply takes a while."""
 HEAL_S = 60.0
 """How long the final heal may take: a server may have much to load."""
 
@@ -67,6 +73,44 @@ class NodeOfRun:
     def resume(self) -> None:
         """See `FaultServer.resume`."""
         self._node.server.resume()
+
+    async def lose_power(self) -> int:
+        """See `FaultServer.lose_power`."""
+        try:
+            count = await self._node.server.lose_power()
+        except StartError as error:
+            raise FaultError(f"{self.name} {error}") from error
+        logger.info("%s has lost %d bytes that no fsync had covered", self.name, count)
+        return count
+
+    async def shape_disk(self, shape: DiskShape) -> None:
+        """See `FaultServer.shape_disk`."""
+        before = self._node.pid
+        try:
+            await self._node.server.shape_disk(shape)
+        except StartError as error:
+            raise FaultError(f"{self.name} {error}") from error
+        if self._node.pid != before:
+            self._on_start(self._node.pid)
+
+    async def set_clock(self, offset_ns: int) -> None:
+        """See `FaultServer.set_clock`."""
+        try:
+            await self._node.server.set_clock(offset_ns / SECOND)
+        except StartError as error:
+            raise FaultError(f"{self.name} {error}") from error
+        if self._node.server.is_down:
+            return  # it looks when it starts
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOCK_S):
+                while abs(await self._ahead_ns() - offset_ns) > CLOCK_NS:  # noqa: ASYNC110 - a server has no event
+                    await asyncio.sleep(0.02)
+                return
+        raise FaultError(f"{self.name} does not tell another time (TIME) within {CLOCK_S:g} s")
+
+    async def _ahead_ns(self) -> int:
+        seconds, microseconds = await self.command("TIME")
+        return int(seconds) * SECOND + int(microseconds) * 1_000 - time.time_ns()
 
     async def command(self, *words: str) -> Any:
         """See `FaultServer.command`."""
@@ -239,19 +283,26 @@ def _places(worker: WorkerPlan, target: Target) -> frozenset[int]:
     )
 
 
+class OnWiped(Protocol):
+    """Who is told that data is gone."""
+
+    def __call__(self, *, partly: bool) -> None:
+        """Called."""
+
+
 class FaultInjector:
     """Injects the faults of one run.
 
     Args:
         plan: the run.
         system: its processes.
-        on_wiped: called when a server has come back without data.
+        on_wiped: called when a server has come back without data; `partly`: without what no fsync had covered.
 
     Attributes:
         records: what was injected so far, in the order of the injections.
     """
 
-    def __init__(self, plan: Plan, system: RunSystem, on_wiped: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, plan: Plan, system: RunSystem, on_wiped: OnWiped = lambda *, partly: None) -> None:
         self._injections = schedule(plan.faults, plan.test_ns)
         self._system, self._on_wiped = system, on_wiped
         self._tasks: list[asyncio.Task[None]] = []
@@ -329,5 +380,5 @@ class FaultInjector:
             await fault.heal()
         except FaultError as error:
             errors.append(f"it could not be healed: {error}")
-        if fault.data_lost:
-            self._on_wiped()
+        if fault.data_lost or fault.data_cut:
+            self._on_wiped(partly=not fault.data_lost)

@@ -203,9 +203,14 @@ class Measurement:
             del self._marks[1::2]
         self._marks.append(self._ledger.mark(asked_ns))
 
-    def note_wiped(self) -> None:
-        """A server has come back without data; what was sent until workers are asked the next time is lost."""
-        self._wiped_ns = time.monotonic_ns()
+    def note_wiped(self, *, partly: bool) -> None:
+        """A server has come back without data; what was sent until workers are asked the next time is lost.
+
+        Args:
+            partly: it lacks only what no fsync had covered, so nothing that an acknowledgement by fsync promises.
+        """
+        if not (partly and self.durability.survives("memory", data_lost=False)):
+            self._wiped_ns = time.monotonic_ns()
 
     def _observed(self, view: PhaseView) -> Observed:
         collector, phase = self.collector, view.phase

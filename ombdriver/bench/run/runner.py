@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ombdriver.bench.drivers.api import Driver, load_driver
+from ombdriver.bench.faults.api import Fault
 from ombdriver.bench.faults.durability import Durability
 from ombdriver.bench.hosts.launcher import Launcher
 from ombdriver.bench.hosts.local import LocalLauncher
@@ -35,6 +36,7 @@ from ombdriver.bench.run.rate_search import RateSearch
 from ombdriver.bench.run.request import Request, new_run_id, plan_of
 from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.run.workers import PARENTS_SIGNALS, Workers
+from ombdriver.bench.servers.equipment import Equipment
 from ombdriver.bench.servers.here import where_are
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.servers.topology import places, with_memory_limit
@@ -79,17 +81,17 @@ async def run(
     load_at_start = load_average()
     async with AsyncExitStack() as stack:
         with stop.cancels():
-            with_links = any(spec.make().needs_links for spec in plan.faults)
             local = None
             if request.cluster is None:
                 local = stack.enter_context(LocalLauncher(PARENTS_SIGNALS, request.setup.driver_used))
                 local.prepare()  # while the servers start
-            servers, url = await _servers(request.setup, stack, with_links=with_links)
+            servers, url = await _servers(request.setup, stack, [spec.make() for spec in plan.faults])
             options = driver_options(plan, request.setup, url)
             driver = await load_driver(request.setup.driver_used)(options)
             stack.push_async_callback(driver.aclose)
             description = await driver.describe()
-            if servers is not None and request.setup.server is not None and servers.plan != request.setup.server.plan:
+            own = None if servers is None or request.setup.server is None else request.setup.server.plan
+            if servers is not None and own is not None and servers.plan.config != own.config:
                 description = {**description, LIMIT_BY_DEFAULT: True}
             engine, version = (description.get(name) or "?" for name in ("engine", "version"))
             logger.info("run %s on %s %s", plan.run_id, engine, version)
@@ -286,16 +288,18 @@ def _store_result(
 
 
 async def _servers(
-    setup: Setup, stack: AsyncExitStack, *, with_links: bool
+    setup: Setup, stack: AsyncExitStack, faults: Sequence[Fault]
 ) -> tuple[ManagedServers | None, str | None]:
-    """The servers that the setup wants started, and the URL to use, if the driver needs one."""
+    """The servers that the setup wants started, ready for these faults, and the URL to use, if the driver needs one."""
     if setup.server is None:
         return None, None
     if setup.server.url is not None:
         return None, connect_url(setup.server)
     memory = available_memory()
+    plan = with_memory_limit(setup.server.plan, memory.available if memory else None)
     servers = await ManagedServers.start(
-        with_memory_limit(setup.server.plan, memory.available if memory else None), with_links=with_links
+        replace(plan, equipment=Equipment.of(fault.equipment for fault in faults)),
+        with_links=any(fault.needs_links for fault in faults),
     )
     stack.push_async_callback(servers.stop)
     stack.enter_context(_keeping_logs(servers))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ombdriver.bench.servers.configuration import TlsFiles, data_configuration, login_of, sentinel_configuration
+from ombdriver.bench.servers.equipment import NOTHING
 from ombdriver.bench.servers.options import ServerConfig
 from ombdriver.bench.servers.private_server import Kind, PrivateServer
 from ombdriver.bench.servers.reaper import StartError
@@ -143,7 +144,13 @@ async def start_nodes(
         kind, config = _part(plan, place, primary_port)
         try:
             server = await PrivateServer.launch(
-                binary, config, kind=kind, tls=tls, processors=plan.cpus, timeout_s=timeout_s
+                binary,
+                config,
+                kind=kind,
+                tls=tls,
+                processors=plan.cpus,
+                equipment=NOTHING if kind == "sentinel" else plan.equipment,
+                timeout_s=timeout_s,
             )
         except StartError as error:
             raise LaunchError(place.name, error) from error

@@ -19,6 +19,8 @@ from urllib.parse import quote
 
 from ombdriver.bench.servers.configuration import EMBEDDED, SOCKET_NAME, TlsFiles
 from ombdriver.bench.servers.configuration import render_configuration as render
+from ombdriver.bench.servers.disk_shape import DiskShape
+from ombdriver.bench.servers.equipment import NOTHING, Equipment
 from ombdriver.bench.servers.options import ServerConfig, hide_secrets
 from ombdriver.bench.servers.reaper import FolderError, Reaper, StartError, last_lines, save_log
 from ombdriver.bench.servers.resp_client import answers
@@ -81,9 +83,17 @@ class PrivateServer:
         unix_url: the same server by this socket.
     """
 
-    def __init__(self, reaper: Reaper, ports: tuple[int, int], tls: bool, config: ServerConfig) -> None:
+    def __init__(
+        self,
+        reaper: Reaper,
+        ports: tuple[int, int],
+        tls: bool,
+        config: ServerConfig,
+        equipment: Equipment = NOTHING,
+    ) -> None:
         self._reaper = reaper
         self._config = config
+        self._equipment = equipment
         self.port, self.bus_port = ports
         self.pid = reaper.pid
         self.is_down = False
@@ -131,6 +141,7 @@ class PrivateServer:
         kind: Kind = "data",
         tls: TlsFiles | None = None,
         processors: Sequence[int] = (),
+        equipment: Equipment = NOTHING,
         timeout_s: float = 20.0,
     ) -> Self:
         """As `start`, for a server of any kind, and with an error that has still to be worded by `describe`.
@@ -141,6 +152,7 @@ class PrivateServer:
             kind: what it is started as.
             tls: as in `start`.
             processors: the numbers of those that it stays on; none means all.
+            equipment: what it is broken by.
             timeout_s: how long it may take to answer.
 
         Raises:
@@ -154,8 +166,8 @@ class PrivateServer:
             lines = {**config, "cluster-port": str(ports[1])} if own_bus_port else config
             text = render(lines, ports[0], tls, {} if kind == "sentinel" else EMBEDDED)
             try:
-                reaper = await Reaper.start(binary, text, arguments, processors)
-                server = cls(reaper, ports, tls is not None, config)
+                reaper = await Reaper.start(binary, text, arguments, processors, equipment)
+                server = cls(reaper, ports, tls is not None, config, equipment)
                 await server._until_awake(timeout_s)
             except FolderError:
                 raise
@@ -216,20 +228,68 @@ class PrivateServer:
         has_data = await asyncio.to_thread(self._has_data)
         self.pid = await self._reaper.order("start")
         self.is_down = False
+        await self._until_loaded(timeout_s)
+        return has_data
+
+    async def _until_loaded(self, timeout_s: float) -> None:
         try:
             async with asyncio.timeout(timeout_s):
                 while self.exit_code is None:
                     if await answers(self.socket):
-                        return has_data
+                        return
                     await asyncio.sleep(0.01)
         except TimeoutError as error:
             raise StartError(f"did not answer PING within {timeout_s:g} s") from error
         raise StartError(f"ended at once; the end of its log:{LINE}{last_lines(self.log_end())}")
 
+    async def lose_power(self) -> int:
+        """As `crash`, and takes from its files what no fsync had covered; returns how many bytes that was.
+
+        Its equipment must have `fsync_gate`. What it has renamed or removed stays so.
+
+        Raises:
+            StartError: if it has ended by itself before, or its files can't be seen.
+        """
+        await self.crash()
+        return await self._reaper.order_disk("cut")
+
+    async def shape_disk(self, shape: DiskShape, timeout_s: float = 60.0) -> None:
+        """Does that to what it writes from now on, and nothing else; but for `full` its equipment has `fsync_gate`.
+
+        While its writes or fsyncs fail it may end by itself, as it does with `appendfsync always`: it counts as running
+        then, and is started again when they succeed.
+
+        Args:
+            shape: what is done.
+            timeout_s: how long it may take to answer when it is started again.
+
+        Raises:
+            StartError: if it has ended by itself before, or does not start again.
+        """
+        fails = shape.full or bool(shape.fsync_error)
+        if fails:
+            await self._reaper.order("may-end")
+        if self._equipment.fsync_gate:
+            await self._reaper.order_disk(shape.to_order())
+        await self._reaper.order("full" if shape.full else "room")
+        if not fails:
+            before = self.pid
+            self.pid = await self._reaper.order("must-run") or before
+            if self.pid != before:
+                await self._until_loaded(timeout_s)
+
     def _has_data(self) -> bool:
         """Whether there is a snapshot or an append-only file."""
         found = self.socket.parent.rglob("*")
         return any(each.suffix in (".rdb", ".aof") and each.stat().st_size for each in found)
+
+    async def set_clock(self, offset_s: float) -> None:
+        """Sets how far its clock is from this machine's, which it sees within a second or two; see `Equipment`.
+
+        Raises:
+            StartError: if it has no clock of its own, or that can't be written.
+        """
+        await self._reaper.set_clock(offset_s)
 
     def pause(self) -> None:
         """Stops it by SIGSTOP. Harmless when it has ended."""

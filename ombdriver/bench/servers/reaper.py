@@ -16,8 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Self
 
-from ombdriver.bench.servers import reaper_process
+from ombdriver.bench.servers import fsync_gate_process, reaper_process
 from ombdriver.bench.servers.configuration import SOCKET_NAME
+from ombdriver.bench.servers.equipment import NOTHING, Equipment
+from ombdriver.bench.servers.own_clock import faketime_library
 from ombdriver.bench.units import visible
 from ombdriver.errors import LINE
 
@@ -70,15 +72,22 @@ class Reaper:
 
     @classmethod
     async def start(
-        cls, program: Path, configuration: str, arguments: Sequence[str] = (), processors: Sequence[int] = ()
+        cls,
+        program: Path,
+        configuration: str,
+        arguments: Sequence[str] = (),
+        processors: Sequence[int] = (),
+        equipment: Equipment = NOTHING,
     ) -> Self:
-        """Starts `program CONFIGURATION_FILE ARGUMENTS`, on these processors if there are any.
+        """Starts `program CONFIGURATION_FILE ARGUMENTS`, on these processors if there are any, with that equipment.
 
         Raises:
             FolderError: if there is no place for its files.
             StartError: if it can't be started.
         """
-        command = [str(program), _NAME, ",".join(map(str, processors)), *arguments]
+        gate = fsync_gate_process.__file__ if equipment.fsync_gate else ""
+        library = (faketime_library() or "") if equipment.own_clock else ""
+        command = [str(program), _NAME, ",".join(map(str, processors)), gate, library, *arguments]
         return await cls._start(command, configuration.encode() + b"\0")
 
     @classmethod
@@ -126,11 +135,23 @@ class Reaper:
         Raises:
             StartError: if it could not be done, or the program has ended by itself meanwhile.
         """
+        pid = await self._number(order)
+        self.pid = pid or self.pid
+        return pid
+
+    async def order_disk(self, order: str) -> int:
+        """Has who carries out the program's fsyncs do one of the orders of `fsync_gate_process`; returns its answer.
+
+        Raises:
+            StartError: if it could not be done, or the program has ended by itself meanwhile.
+        """
+        return await self._number(f"disk {order}")
+
+    async def _number(self, order: str) -> int:
         line = await asyncio.to_thread(self._order, order)
         answer = line.decode(errors="replace").strip()
         if not line.endswith(b"\n") or not answer.isdigit():
             raise StartError(f"could not {order} ({answer or 'it has ended'})")
-        self.pid = int(answer) or self.pid
         return int(answer)
 
     def _order(self, order: str) -> bytes:
@@ -142,6 +163,22 @@ class Reaper:
                 stdin.write(order.encode() + b"\n")
                 stdin.flush()
             return stdout.readline()
+
+    async def set_clock(self, offset_s: float) -> None:
+        """Sets how far the program's clock is from this machine's; it looks within a second or two.
+
+        Raises:
+            StartError: if it has no clock of its own, or that can't be written.
+        """
+        try:
+            await asyncio.to_thread(self._write_clock, offset_s)
+        except OSError as error:
+            raise StartError(f"could not set its clock ({error.strerror or error})") from error
+
+    def _write_clock(self, offset_s: float) -> None:
+        path = os.path.join(self.directory or "", f"{_NAME}.clock")
+        os.stat(path)  # there from the beginning where it has one
+        reaper_process.write_offset(path, offset_s)
 
     def close(self) -> None:
         """Lets it end, and does not wait for that."""
@@ -160,6 +197,7 @@ class Reaper:
                 # The reaper itself was killed: the program is still in its session, and its directory is there.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
+                reaper_process.forget_clock(self.pid)
                 shutil.rmtree(self.directory, ignore_errors=True)
             return self._log.decode(errors="replace")
 

@@ -4,10 +4,13 @@ Run as a script by `python -I -S`: it knows the standard library only, so it sta
 When standard input ends (the harness closed it, or died, also by `kill -9`), or when the server has ended, it removes
 the server's process and its directory, and ends itself.
 
-    reaper_process.py PARENT_FOLDER PROGRAM NAME PROCESSORS [ARGUMENT...]
+    reaper_process.py PARENT_FOLDER PROGRAM NAME PROCESSORS GATE CLOCK [ARGUMENT...]
     reaper_process.py PARENT_FOLDER
 
 PROCESSORS: numbers with commas, which the server is to stay on; empty for all.
+GATE: the script that carries out the server's fsyncs (`fsync_gate_process`); empty where it does so itself.
+CLOCK: the library by which the server has a clock of its own (libfaketime), which is as far from this machine's as the
+file NAME.clock in its directory says; empty for this machine's clock.
 ARGUMENT: what the program is given after its configuration file.
 With the folder alone there is no server: only a directory, for files that several servers share.
 Standard input: the server's configuration, ended by a NUL byte, then orders, each a line, until the end. `{directory}`
@@ -16,8 +19,10 @@ Standard output: one line `PID DIRECTORY` when the server was started (without o
 order, and at the end the last of the server's log. DIRECTORY is in hexadecimal, since a name may hold anything. Where
 the directory can't be made or written to, the line is `! REASON`.
 Orders: `crash` ends the server by SIGKILL, and waits for the next order in place of ending with it; `wipe` removes what
-it has written, but for its log and its configuration; `start` starts it again. The answer is its process id, 0 where
-it does not run, or what went wrong.
+it has written, but for its log and its configuration; `start` starts it again. `may-end` has it count as running when
+it ends by itself from now on, and `must-run` starts it again if it has. `full` has no file of it grow from now on, and
+`room` lets them. The answer is its process id, 0 where it does not run, or what went wrong. `disk ORDER` gives an order
+to its gate, and answers what that does; to `cut` the directory and the names of what is kept are added.
 Exit code: the server's own, 128 + the signal that ended it, or 127 when it could not be started at all.
 """
 
@@ -67,6 +72,57 @@ def tell(pid: int, directory: str) -> None:
     write(f"{pid} {os.fsencode(directory).hex()}\n".encode())
 
 
+class Gate:
+    """The process that carries out the fsyncs of a server.
+
+    Args:
+        script: its program.
+        log: descriptor of the file that what goes wrong in it is written to.
+    """
+
+    def __init__(self, script: str, log: int) -> None:
+        import socket  # few servers need it, and it takes a while
+
+        self._python = [sys.executable, "-I", "-S", script]
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [*self._python, str(theirs.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                pass_fds=[theirs.fileno()],
+            )
+
+    @property
+    def descriptor(self) -> int:
+        """What a server must be given."""
+        return self._socket.fileno()
+
+    def before(self, command: list[str]) -> list[str]:
+        """The command by which a program is started so that its fsyncs come here."""
+        return [*self._python, str(self.descriptor), *command]
+
+    def order(self, order: bytes) -> bytes:
+        """Gives it an order; returns its answer."""
+        stdin, stdout = self.process.stdin, self.process.stdout
+        if stdin is None or stdout is None:
+            return b"it has no pipes"
+        with contextlib.suppress(BrokenPipeError):
+            stdin.write(order + b"\n")
+            stdin.flush()
+        return stdout.readline().rstrip(b"\n") or b"the process that carries out fsyncs has ended"
+
+    def close(self) -> None:
+        """Ends it."""
+        self._socket.close()
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+        self.process.kill()
+        self.process.wait()
+
+
 class Program:
     """The server: started, and started again where it was ordered to crash.
 
@@ -75,45 +131,131 @@ class Program:
         directory: where it works.
         log: descriptor of the file that what it says is written to.
         kept: names of files that `wipe` leaves.
+        gate: who carries out its fsyncs; None for itself.
+        clock: the library by which it has a clock of its own, and the file that says how far that is from this
+            machine's; None for this machine's.
     """
 
-    def __init__(self, command: list[str], directory: str, log: int, kept: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        directory: str,
+        log: int,
+        kept: tuple[str, ...],
+        gate: Gate | None = None,
+        clock: tuple[str, str] | None = None,
+    ) -> None:
         self._command, self._directory, self._log, self._kept = command, directory, log, kept
-        self._is_down = False  # by an order
+        self._gate = gate
+        if clock is not None:
+            # By `env`, so that what comes before the server keeps this machine's clock.
+            variables = [f"{name}={value}" for name, value in clock_variables(*clock).items()]
+            self._command = ["/usr/bin/env", *variables, *command]
+        self._clock = clock
+        self._is_down = False  # by an order, or as it was allowed to
+        self._may_end = self._has_ended_alone = self._is_full = False
         self.start()
 
     def start(self) -> None:
         """Starts it; an OSError if that can't be."""
         self.process = subprocess.Popen(
-            self._command,
+            self._command if self._gate is None else self._gate.before(self._command),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
             cwd=self._directory,
+            pass_fds=() if self._gate is None else [self._gate.descriptor],
+            # As this process has them: SIGXFSZ is ignored, so a file that may not grow is an error of a write.
+            restore_signals=False,
         )
-        self._is_down = False
+        self._is_down = self._has_ended_alone = False
+        if self._is_full:
+            limit_files(self.process.pid, is_full=True)
 
     @property
     def has_ended(self) -> bool:
-        """Whether it has ended by itself."""
-        return not self._is_down and self.process.poll() is not None
+        """Whether it has ended by itself, and was not allowed to."""
+        if self._is_down or self.process.poll() is None:
+            return False
+        if self._may_end:
+            self._is_down = self._has_ended_alone = True
+            self.forget()
+            return False
+        return True
+
+    def forget(self) -> None:
+        """Removes what the library of its clock has left of a server that has ended."""
+        if self._clock is not None:
+            forget_clock(self.process.pid)
 
     def obey(self, order: bytes) -> bytes:
         """Carries out one order; returns the answer."""
         try:
             if order == b"crash":
-                self._is_down = True
+                self._is_down, self._has_ended_alone = True, False
                 self.process.kill()
                 self.process.wait()
+                self.forget()
             elif order == b"wipe" and self._is_down:
                 wipe(self._directory, self._kept)
             elif order == b"start" and self._is_down:
                 self.start()
+            elif order == b"may-end":
+                self._may_end = True
+            elif order == b"must-run":
+                if not self.has_ended and self._has_ended_alone:
+                    self.start()
+                self._may_end = False
+            elif order in (b"full", b"room"):
+                if self._is_full is not (order == b"full"):
+                    self._is_full = order == b"full"
+                    if self.process.poll() is None:
+                        limit_files(self.process.pid, is_full=self._is_full)
+            elif order.startswith(b"disk ") and self._gate is not None:
+                return self._gate.order(self._of_gate(order.removeprefix(b"disk ")))
             else:
                 return b"this can't be done now: " + order
         except OSError as error:
             return str(error).replace("\n", " ").encode()
         return b"0" if self._is_down else b"%d" % self.process.pid
+
+    def _of_gate(self, order: bytes) -> bytes:
+        if order != b"cut":
+            return order
+        return b" ".join([order, os.fsencode(self._directory).hex().encode(), *map(os.fsencode, self._kept)])
+
+
+def limit_files(pid: int, *, is_full: bool) -> None:
+    """Has no file of a child grow any more, or lets them as far as those of this process may."""
+    import resource  # few servers need it
+
+    usual, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0 if is_full else usual, most))
+
+
+def clock_variables(library: str, file: str) -> dict[str, str]:
+    """What has a program take its time from a clock of its own; only the time of day, since timers are not to stop."""
+    return {
+        "LD_PRELOAD": library,
+        "FAKETIME_TIMESTAMP_FILE": file,
+        "FAKETIME_CACHE_DURATION": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DONT_RESET": "1",
+    }
+
+
+def forget_clock(pid: int) -> None:
+    """Removes what libfaketime leaves of a process that was killed."""
+    for name in ("faketime_shm_", "sem.faketime_sem_"):
+        with contextlib.suppress(OSError):
+            os.unlink(f"/dev/shm/{name}{pid}")
+
+
+def write_offset(path: str, offset_s: float = 0.0) -> None:
+    """Says how far a clock is from this machine's, in one step for who reads it."""
+    with open(path + ".new", "w") as file:
+        file.write(f"{offset_s:+f}\n")
+    os.replace(path + ".new", path)
 
 
 def wipe(directory: str, kept: tuple[str, ...]) -> None:
@@ -166,16 +308,23 @@ def hold(directory: str, wakeup: int) -> int:
 
 def run_server(directory: str, command: list[str], configuration: bytes, wakeup: int) -> int:
     """Runs the server in `directory` until there is a reason to end it; returns its exit code."""
-    program, name, processors, *arguments = command
+    program, name, processors, gate_script, library, *arguments = command
     with open(os.path.join(directory, name + ".conf"), "xb") as file:
         file.write(configuration.replace(b"{directory}", quotable(directory).encode()))
-    with open(os.path.join(directory, name + ".log"), "xb+") as log:
+    clock = None
+    if library:
+        clock = library, os.path.join(directory, name + ".clock")
+        write_offset(clock[1])
+    kept = name + ".conf", name + ".log", name + ".clock", NODES
+    with open(os.path.join(directory, name + ".log"), "xb+") as log, contextlib.ExitStack() as stack:
         try:
             if processors:
                 # Ours too, since a child takes it over before its first thread; we are asleep all the time.
                 os.sched_setaffinity(0, [int(number) for number in processors.split(",")])
-            kept = name + ".conf", name + ".log", NODES
-            server = Program([program, file.name, *arguments], directory, log.fileno(), kept)
+            gate = Gate(gate_script, log.fileno()) if gate_script else None
+            if gate is not None:
+                stack.callback(gate.close)
+            server = Program([program, file.name, *arguments], directory, log.fileno(), kept, gate, clock)
         except OSError as error:
             tell(0, directory)
             write(str(error).encode(errors="backslashreplace"))
@@ -184,7 +333,10 @@ def run_server(directory: str, command: list[str], configuration: bytes, wakeup:
             tell(server.process.pid, directory)
             wait_for_end(server, wakeup)
         finally:
+            if gate is not None:
+                gate.order(b"delay 0")  # its last fsync is not held up
             code = end(server.process)
+            server.forget()
         size = log.seek(0, os.SEEK_END)
         log.seek(max(0, size - LOG_TAIL))
         write(log.read())

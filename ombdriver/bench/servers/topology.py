@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
+from ombdriver.bench.servers.equipment import NOTHING, Equipment
 from ombdriver.bench.servers.options import ServerConfig, option_errors
 
 Topology = Literal["standalone", "replicated", "sentinel", "cluster"]
@@ -39,6 +40,7 @@ class ServerPlan:
         tls: every TCP port speaks TLS alone, with certificates made for the run.
         unix_socket: the driver connects by the unix socket.
         cpus: numbers of the processors that all servers stay on; none means no pinning.
+        equipment: what those that hold data are broken by.
     """
 
     engine: str = "valkey"
@@ -49,6 +51,7 @@ class ServerPlan:
     tls: bool = False
     unix_socket: bool = False
     cpus: tuple[int, ...] = ()
+    equipment: Equipment = NOTHING
 
     @property
     def primary_count(self) -> int:

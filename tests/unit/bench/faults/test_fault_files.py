@@ -9,10 +9,11 @@ import pytest
 import yaml
 from requested_runs import requested
 
-from ombdriver.bench.faults import api
+from ombdriver.bench.faults import api, break_disk, step_clock
 from ombdriver.bench.faults.api import Endangers, Fault, FaultSystem, FaultTypes, Site
 from ombdriver.bench.faults.spec import read_faults, schedule, unsupported
 from ombdriver.bench.faults.target import Target
+from ombdriver.bench.servers.equipment import Equipment
 from ombdriver.bench.servers.topology import ServerPlan
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.bench.units import SECOND
@@ -42,6 +43,12 @@ faults:
   - {at: 6s, bgrewriteaof: node 2}
   - {at: 8s, for: 1s, link: {between: [primary, clients], latency: 20ms, jitter: 5ms, bandwidth: 1MB}}
   - {at: 9s, for: 1s, link: {between: [primary, replica 1], down: true}}
+  - {at: 11s, for: 1s, disk: {fsyncDelay: 500ms}}
+  - {at: 12s, for: 1s, disk: {fsyncError: EIO}, on: node 2}
+  - {at: 13s, for: 1s, disk: {full: true}}
+  - {at: 14s, powerLoss: servers, restartAfter: 2s}
+  - {at: 15s, clock: {step: 5s}}
+  - {at: 16s, for: 1s, clock: {step: -1500ms}, on: node 2}
   - {at: 7s, for: 1s, hook: "/bin/true 1", heal: [/bin/true]}
 """
 EXPECT = "expect: [outage < 5s, 'delivery[group-1].lost <= 0', 'deliveryOutage[group-1] < 6s', faults.injected > 3]\n"
@@ -162,6 +169,23 @@ sampleInterval: never
         ({"at": "1s", "for": "1s", "clientPause": "read"}, "write clientPause: write, or all"),
         ({"at": "1s", "for": "1s", "maxmemory": "lots"}, "or reached, for what the server has then"),
         ({"at": "1s", "bgsave": "sentinel 1"}, "holds no data; write bgsave: primary"),
+        ({"at": "1s", "for": "1s", "disk": "slow"}, "holds no settings; write it as disk: {fsyncDelay: 500ms}"),
+        ({"at": "1s", "for": "1s", "disk": {}}, "nothing can't be what becomes of a disk; write one of fsyncDelay"),
+        ({"at": "1s", "for": "1s", "disk": {"fsyncDelay": 5}}, "fsyncDelay: 5 has no unit"),
+        ({"at": "1s", "for": "1s", "disk": {"fsyncDelays": "5s"}}, "did you mean fsyncDelay?"),
+        ({"at": "1s", "for": "1s", "disk": {"fsyncError": "EPERM"}}, "'EPERM' is none; write one of EIO"),
+        ({"at": "1s", "for": "1s", "disk": {"full": 5}}, "write full: true"),
+        ({"at": "1s", "for": "1s", "disk": {"full": True, "fsyncDelay": "1s"}}, "full, fsyncDelay can't be"),
+        ({"at": "1s", "for": "1s", "disk": {"full": True}, "on": "sentinel 1"}, "is no primary or replica or node"),
+        ({"at": "1s", "disk": {"full": True}}, "does not say for how long"),
+        ({"at": "1s", "powerLoss": "sentinel 1"}, "has nothing on a disk; write powerLoss: primary, or kill: sent"),
+        ({"at": "1s", "powerLoss": "primary", "restartAfter": "2"}, "restartAfter: "),
+        ({"at": "1s", "powerLoss": "primary", "for": "2s"}, "powerLoss does not last; write restartAfter"),
+        ({"at": "1s", "clock": "5s"}, "is no step; write it as clock: {step: 5s}, or {step: -5s}"),
+        ({"at": "1s", "clock": {"step": 5}}, "step: 5 has no unit"),
+        ({"at": "1s", "clock": {"step": "-10ms"}}, "is too short; write 200ms to 8760h"),
+        ({"at": "1s", "clock": {"step": "9000h"}}, "is too long; write 200ms to 8760h"),
+        ({"at": "1s", "clock": {"step": "5s"}, "on": "sentinel 1"}, "is no primary or replica or node"),
         ({"at": "1s", "hook": ""}, "is no command"),
         ({"at": "1s", "for": "1s", "hook": "true"}, "add heal: COMMAND"),
         ({"every": "5s", "kill": "primary"}, "begins while fault 1 does the same to the same"),
@@ -209,6 +233,7 @@ def test_what_does_not_agree_with_the_rest_of_the_workload_is_refused(text: str,
 
 
 STANDALONE = Site(ServerPlan())
+WITH_AOF = Site(ServerPlan(config={"Appendonly": "yes"}))
 SENTINEL = Site(ServerPlan(topology="sentinel"))
 CLUSTER = Site(ServerPlan(topology="cluster", replicas=0))
 YOURS = Site(None)
@@ -236,12 +261,26 @@ YOURS = Site(None)
         ({"link": {**LINK, "down": True}, "for": "1s"}, YOURS, "a server of yours is not broken by a run"),
         ({"link": {**LINK, "down": True}, "for": "1s"}, Site(ServerPlan(unix_socket=True)), "leave unixSocket out"),
         ({"link": {"between": ["primary", "replica 1"], "reset": True}, "for": "1s"}, STANDALONE, "no replica"),
+        ({"disk": {"fsyncDelay": "1s"}, "for": "1s"}, WITH_AOF, None),
+        ({"disk": {"fsyncDelay": "1s"}, "for": "1s"}, STANDALONE, "write nothing to a disk; write config: {append"),
+        ({"disk": {"full": True}, "for": "1s"}, Site(ServerPlan(config={"save": "60 1"})), None),
+        ({"disk": {"full": True}, "for": "1s"}, YOURS, "a server of yours is not broken by a run"),
+        ({"powerLoss": "servers"}, WITH_AOF, None),
+        ({"powerLoss": "replica"}, WITH_AOF, "has no replica"),
+        ({"powerLoss": "primary"}, YOURS, "a server of yours is not broken by a run"),
+        ({"clock": {"step": "-1s"}}, STANDALONE, None),
+        ({"clock": {"step": "1s"}, "on": "replica"}, STANDALONE, "there is no replica"),
+        ({"clock": {"step": "1s"}}, YOURS, "a server of yours is not broken by a run"),
         ({"hook": "/bin/true"}, YOURS, None),
         ({"hook": "./is-not-there"}, YOURS, "there is no program './is-not-there'"),
     ],
 )
-def test_what_a_setup_lacks_is_refused(entry: dict[str, object], site: Site, word: str | None) -> None:
+def test_what_a_setup_lacks_is_refused(
+    monkeypatch: pytest.MonkeyPatch, entry: dict[str, object], site: Site, word: str | None
+) -> None:
     """By the planner, which `plan` and `run` share."""
+    monkeypatch.setattr(break_disk, "lacks_fsync_gate", lambda: None)
+    monkeypatch.setattr(step_clock, "lacks_own_clock", lambda _: None)
     specs, problems = read_faults([{"at": "1s", **entry}], 60 * SECOND)
     assert problems == []
 
@@ -249,6 +288,28 @@ def test_what_a_setup_lacks_is_refused(entry: dict[str, object], site: Site, wor
 
     assert bool(found) == (word is not None)
     assert all(word and word in each and each.startswith("fault 1 (") for each in found)
+
+
+@pytest.mark.parametrize(
+    ("entry", "refused"),
+    [
+        ({"disk": {"fsyncDelay": "1s"}, "for": "1s"}, True),
+        ({"disk": {"full": True}, "for": "1s"}, False),
+        ({"powerLoss": "primary"}, True),
+    ],
+)
+def test_what_needs_the_fsyncs_of_a_server_is_refused_where_they_can_not_be_had(
+    monkeypatch: pytest.MonkeyPatch, entry: dict[str, object], refused: bool
+) -> None:
+    """With the reason, and the way out; a disk that is full needs none."""
+    monkeypatch.setattr(break_disk, "lacks_fsync_gate", lambda: "only Linux can")
+    specs, _ = read_faults([{"at": "1s", **entry}], 60 * SECOND)
+
+    said = unsupported(specs, WITH_AOF)
+
+    assert len(said) == refused
+    assert all("by another process, and only Linux can; leave this fault out, or use" in each for each in said)
+    assert Equipment.of(spec.make().equipment for spec in specs).fsync_gate is refused
 
 
 def test_a_plan_has_the_faults_and_refuses_what_the_setup_lacks(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from ombdriver.bench.spec.workload import Workload
 from ombdriver.errors import InputError
 
 PROMISED = {"1kb-3groups", "100b-1group", "1kb-16partitions", "1kb-keyed", "64kb-1group"}
-SETUPS = {"1kb-failover": "valkey-sentinel"}
+SETUPS = {"1kb-failover": "valkey-sentinel", "1kb-slow-disk": "valkey-aof-always"}
 """Those that not every setup can run, and one that can."""
 
 
