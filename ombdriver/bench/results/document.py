@@ -319,8 +319,7 @@ class Totals(TypedDict):
             `streams.waitAof` ask for had them not in time.
         unsent: due and never sent.
         unanswered: sent, and without a reply when the drain ended.
-        received: given to consumers, be it in the drain; over all groups together. Of a run that broke off, workers
-            were last asked at moments a little apart, so that it may have some messages that no other row has yet.
+        received: given to consumers, be it in the drain; over all groups together.
         receivedOfOthers: without a stamp of this run, and given to consumers inside the window, on topics that exist;
             where the run sends nothing, `totals.received` and the groups' are these.
     """

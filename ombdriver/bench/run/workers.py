@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 60.0
 POLL_TIMEOUT_S = 30.0
 EXIT_TIMEOUT_S = 10.0
-PARENTS_SIGNALS = tuple(each for each in ENDING if each is not signal.SIGXCPU)
+PARENTS_SIGNALS = tuple(each for each in ENDING if each != signal.SIGXCPU)
 """What may reach the whole group of processes; a limit on processor time is each process's own."""
 
 
@@ -37,6 +37,7 @@ class _Worker:
 
     def __init__(self, plan: WorkerPlan) -> None:
         self.index, self.name = plan.index, f"worker {plan.index} ({plan.role})"
+        self.reads = bool(plan.consumers)
         self.awaited: asyncio.Future[protocol.WorkerMessage] | None = None
         self.exiting = False
 
@@ -78,7 +79,7 @@ class Workers:
         try:
             for plan in self._plan.workers:
                 self._launch(plan)
-            await self._gather("connect", CONNECT_TIMEOUT_S)
+            await self._gather(self._workers, "connect", CONNECT_TIMEOUT_S)
             connected = zip(self._workers, self.pids, strict=True)
             logger.info("connected: %s", ", ".join(f"{worker.name}, pid {pid}" for worker, pid in connected))
         except BaseException:
@@ -130,23 +131,34 @@ class Workers:
                 worker.endpoint.send(command)
 
     async def poll(self, command: protocol.Poll | protocol.Finish | None = None) -> Sequence[Report]:
-        """A report of each worker, of now; or its last one, with the command to finish.
+        """A report of each worker, of now; or its last one, with the command to finish. In the plan's order.
+
+        Those that consume are asked first, and the others when they have answered: so whatever one was given was sent
+        by the time that its producer reports, on whatever hosts and clocks they are.
 
         Raises:
-            WorkerError: if a worker died or failed, or does not answer.
+            WorkerError: if a worker died or failed, or does not answer. Then there is no report of any.
         """
-        gathering = self._gather("report", POLL_TIMEOUT_S, command or protocol.Poll())
-        return [message for message in await gathering if isinstance(message, Report)]
+        reports: dict[int, Report] = {}
+        for reads in (True, False):
+            asked = [worker for worker in self._workers if worker.reads is reads]
+            messages = await self._gather(asked, "report", POLL_TIMEOUT_S, command or protocol.Poll()) if asked else []
+            for worker, message in zip(asked, messages, strict=True):
+                if isinstance(message, Report):
+                    reports[worker.index] = message
+        return [reports[worker.index] for worker in self._workers if worker.index in reports]
 
     async def _gather(
-        self, what: str, timeout_s: float, command: protocol.Command | None = None
+        self, asked: Sequence[_Worker], what: str, timeout_s: float, command: protocol.Command | None = None
     ) -> list[protocol.WorkerMessage]:
-        """The next message of each worker."""
-        for worker in self._workers:
+        """The next message of each of these workers, in their order."""
+        for worker in asked:
             worker.awaited = self._loop.create_future()
         if command is not None:
-            self.send(command)
-        awaited = [worker.awaited for worker in self._workers if worker.awaited]
+            logger.debug("order to %d workers: %s", len(asked), command)
+            for worker in asked:
+                worker.endpoint.send(command)
+        awaited = [worker.awaited for worker in asked if worker.awaited]
         gathered = asyncio.gather(*awaited)
         first: list[asyncio.Future[Any]] = [gathered, self._failure]
         await asyncio.wait(first, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -158,7 +170,7 @@ class Workers:
             gathered.exception()
         if self._failure.done():
             self._failure.result()
-        silent = ", ".join(m.name for m in self._workers if m.awaited is None or m.awaited.cancelled())
+        silent = ", ".join(m.name for m in asked if m.awaited is None or m.awaited.cancelled())
         raise WorkerError(f"{silent} did not {what} within {timeout_s:g} s; is the machine overloaded?")
 
     async def watch(self, sleep_s: float) -> None:

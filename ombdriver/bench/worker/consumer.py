@@ -274,6 +274,11 @@ class Receiver:
 
     # -- recording -------------------------------------------------------------------------------------------------
 
+    @property
+    def recorded(self) -> int:
+        """Of the messages received, those that metrics and deliveries have too: a report tells all three alike."""
+        return self.received - self._gathered
+
     def take_probes(self) -> set[tuple[int, int]]:
         """(producer, partition) of each probe that has come since the last call."""
         taken, self._probes = self._probes, set()
@@ -475,10 +480,10 @@ class Consumers:
         return sum(receiver.foreign for receiver in self._receivers)
 
     def received(self) -> Mapping[str, int]:
-        """Messages per subscription."""
+        """Messages per subscription, of those that are recorded."""
         received: Counter[str] = Counter()
         for receiver in self._receivers:
-            received[receiver.subscription] += receiver.received
+            received[receiver.subscription] += receiver.recorded
         return received
 
     def empty_reads(self) -> Mapping[str, int]:

@@ -220,7 +220,9 @@ class Worker:
         self._link.send(report)
 
     def _make_report(self, usage: ProcessUsage) -> Report:
-        """What producers did and what is counted of it are of one moment."""
+        """Metrics, counts and what is for the ledger, all of one moment; what consumers have got since they were
+        flushed is in none of them, so that nothing is told as received before it is told as sent.
+        """
         publisher, consumers = self._publisher, self._consumers
         in_flight = publisher.in_flight if publisher else None
         if publisher:

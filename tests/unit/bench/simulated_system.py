@@ -167,6 +167,8 @@ class SimulatedWorkers:
         self._phase: Phase | None = None
         self._stalled_since_ns = 0
         self._flight, self._drawn = _Flight(), 0
+        self.due = 0
+        """Messages of the phase under way that were due when workers were last asked, or told to stop."""
 
     def send(self, command: protocol.Command) -> None:
         """As a worker's `on_command`."""
@@ -243,7 +245,7 @@ class SimulatedWorkers:
 
     def _begin(self, phase: Phase) -> None:
         system, measured = self._system, phase.name == "measure"
-        self._phase, self._flight, self._drawn = phase, _Flight(), 0
+        self._phase, self._flight, self._drawn, self.due = phase, _Flight(), 0, 0
         self._done = self._arrived = 0
         self._recorder.begin_phase(phase)
         self._stripe = phase.stripe(1, [0])
@@ -259,7 +261,7 @@ class SimulatedWorkers:
         if due <= self._drawn:
             return
         ((_, intended_ns),) = self._stripe.by_producer(self._drawn, due)
-        self._drawn = due
+        self._drawn = self.due = due
         intended = np.array(intended_ns, np.int64)
         start_ns, system, flight = self._phase.start_ns, self._system, self._flight
         taken_s = self._sending.serve((intended - start_ns) / SECOND)
@@ -351,6 +353,7 @@ class Simulated:
     metrics: RunMetrics
     found: SearchResult | None
     probed_s: float
+    due: int
 
 
 def planned(**fields: object) -> Plan:
@@ -394,4 +397,4 @@ async def simulate(
             raise
     metrics = measurement.metrics()
     facts = run_facts(metrics, plan, replace(measurement.facts, ending=run.ending))
-    return Simulated(judge(facts), facts, metrics, run.found, (clock.now_ns - began_ns) / SECOND)
+    return Simulated(judge(facts), facts, metrics, run.found, (clock.now_ns - began_ns) / SECOND, workers.due)
