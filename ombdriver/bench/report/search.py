@@ -11,6 +11,8 @@ Probe = Mapping[str, Any]
 """One of the `probes` of a result's `search`."""
 GENERATOR = "generator"
 """The `limit` of a probe that this machine kept from showing anything of the system."""
+NOT_SUSTAINED, NOT_CLAIMED = "not sustained", "not claimed"
+"""What is said of a rate that did not hold, by the system or by this machine."""
 
 
 def mark_of_probe(probe: Probe, figure: Figure) -> str:
@@ -21,6 +23,11 @@ def mark_of_probe(probe: Probe, figure: Figure) -> str:
 def is_of_machine(probe: Probe) -> bool:
     """Whether this machine kept a probe from showing anything; never in results of before probes told their limit."""
     return bool(probe.get("limit") == GENERATOR)
+
+
+def failed_as(probe: Probe) -> str:
+    """What is said of a rate whose shown probe did not hold."""
+    return NOT_CLAIMED if is_of_machine(probe) else NOT_SUSTAINED
 
 
 def probes_by_rate(probes: Sequence[Probe]) -> dict[int, list[Probe]]:

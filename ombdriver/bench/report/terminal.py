@@ -19,7 +19,14 @@ from ombdriver.bench.metrics.summary import WindowDelivery
 from ombdriver.bench.report import backlog, faults, latencies, units
 from ombdriver.bench.report.console import print_all, unwrapped
 from ombdriver.bench.report.marks import legends, marked, threshold_figure
-from ombdriver.bench.report.search import GENERATOR, is_of_machine, mark_of_probe, probes_by_rate, shown_probe
+from ombdriver.bench.report.search import (
+    GENERATOR,
+    NOT_CLAIMED,
+    is_of_machine,
+    mark_of_probe,
+    probes_by_rate,
+    shown_probe,
+)
 from ombdriver.bench.results.result import Result, Subscription
 from ombdriver.bench.spec.rate_profile import render_profile
 from ombdriver.bench.units import format_size, visible
@@ -283,6 +290,10 @@ LIMITS = {
 """What kept a rate from being sustained, in words."""
 
 
+UNKNOWN_RATE = "not known, by this machine"
+"""In place of the highest rate that is sustained."""
+
+
 def _search_block(search: Mapping[str, Any]) -> Iterator[RenderableType]:
     """The table under its heading.
 
@@ -290,8 +301,9 @@ def _search_block(search: Mapping[str, Any]) -> Iterator[RenderableType]:
         search: the `search` of a result.
     """
     failing, limit = search["failingRate"], search["limit"]
-    heading = f"\nHighest sustained rate: {units.rate(search['sustainedRate'])}"
-    if failing is not None:
+    sustained = search["sustainedRate"]
+    heading = f"\nHighest sustained rate: {UNKNOWN_RATE if sustained is None else units.rate(sustained)}"
+    if failing is not None and sustained is not None:
         heading += f"; {units.rate(failing)} is not" + (f", by {LIMITS[limit]}" if limit else "")
     yield Text(heading, style="bold")
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
@@ -308,7 +320,7 @@ def _search_block(search: Mapping[str, Any]) -> Iterator[RenderableType]:
         told += cells
         table.add_row(
             units.rate(rate),
-            f"{held} of {len(probes)}",
+            NOT_CLAIMED if is_of_machine(last) else f"{held} of {len(probes)}",
             *cells,
             units.NOTHING if cpu is None else f"{cpu:.2f}",
         )
@@ -324,8 +336,9 @@ _MAIN_COLUMNS = [units.title(each) if each.statistic == MAIN[0].statistic else e
 def _why(search: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
     """Why the lowest rate that is not sustained is not, and why a lower one could not be judged."""
     for rate, probes in probes_by_rate(search["probes"]).items():
-        of_the_machine = all(is_of_machine(probe) for probe in probes)
-        if rate == search["failingRate"] or (of_the_machine and rate < search["sustainedRate"]):
+        sustained = search["sustainedRate"]
+        unjudged = is_of_machine(shown_probe(probes)) and (sustained is None or rate < sustained)
+        if rate == search["failingRate"] or unjudged:
             failed = [probe for probe in probes if not probe["held"]]
             for reason in shown_probe(failed)["reasons"] if failed else ():
                 yield rate, reason

@@ -1,6 +1,7 @@
 """The phases of one run, in order, on connected workers: ready, warm-up, search, cut, build, measure, drain."""
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from ombdriver.bench.load.phase import Phase
@@ -72,7 +73,7 @@ class Controller:
 
         Raises:
             WorkerError: if a worker dies or fails; so does
-            RunError: if not every subscription receives from every partition, no rate is sustained, or what the run
+            RunError: if not every subscription receives from every partition, the system sustains no rate, or what it
                 stands on is gone. After a failure in the measurement there is a window of what was measured until then.
         """
         try:
@@ -90,7 +91,8 @@ class Controller:
         if plan.warmup_ns and await self._warm_up():
             return
         if self._rate_search is not None and (found := await self._rate_search.find()) is not None:
-            self.found, rate = found, found.sustained
+            self.found, rate = found, found.measured
+            self.measurement.facts = replace(self.measurement.facts, rate_unknown=found.unknown)
         await phases.settle(RunState.CUT)
         if self._stop.asked:
             return

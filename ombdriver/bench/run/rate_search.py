@@ -25,7 +25,7 @@ from ombdriver.bench.units import SECOND
 from ombdriver.bench.verdict.facts import with_latencies
 from ombdriver.bench.verdict.live import running_facts
 from ombdriver.bench.verdict.own_parts import own_parts
-from ombdriver.bench.verdict.probe import Probe, ProbeObservation, SearchResult, is_inconclusive, judge_probe
+from ombdriver.bench.verdict.probe import Limit, Probe, ProbeObservation, SearchResult, is_inconclusive, judge_probe
 from ombdriver.errors import RunError
 
 logger = logging.getLogger(__name__)
@@ -212,10 +212,10 @@ class RateSearch:
         """The rate; None when somebody asked to stop.
 
         Raises:
-            RunError: if no rate is sustained, or none could be judged.
+            RunError: if no rate is sustained, and it is not this machine that kept one from being judged.
         """
         found = await (self._try_each() if self._search.rates else self._bisect())
-        if found is None or self._search.steps is None:
+        if found is None or found.sustained is None or self._search.steps is None:
             return found
         for step in range(1, self._search.steps + 1):
             rate = max(1, found.sustained * step // self._search.steps)
@@ -255,9 +255,11 @@ class RateSearch:
         return self._found(sustained, failing)
 
     def _found(self, sustained: int, failing: int | None) -> SearchResult:
-        if not sustained:
-            raise RunError(nothing_held(self.probes))
-        return SearchResult(tuple(self.probes), sustained, failing)
+        if sustained:
+            return SearchResult(tuple(self.probes), sustained, failing)
+        if (unknown := _why_unknown(self.probes)) is None:
+            raise RunError(_nothing_held(self.probes))
+        return SearchResult(tuple(self.probes), None, failing, unknown)
 
     async def _try(self, rate: int) -> Probe | None:
         """A probe, again and again while this machine spoils it; the last one of them."""
@@ -293,14 +295,19 @@ class RateSearch:
         return judge_probe(replace(observed, shortage=shortage, missing=missing), rate)
 
 
-def nothing_held(probes: Sequence[Probe]) -> str:
-    """Why a search has found no rate, and what it knows all the same."""
-    judged = {each.rate: each for each in probes if not each.is_spoilt}
+def _nothing_held(probes: Sequence[Probe]) -> str:
+    """Why a search has found no rate, when the system is the cause."""
+    lowest = min(probes, key=lambda each: each.rate)
+    return f"no rate is sustained, not even {lowest.rate:,} messages/s: {'; '.join(lowest.reasons)}"
+
+
+def _why_unknown(probes: Sequence[Probe]) -> str | None:
+    """Why this machine keeps a search from knowing any rate, and what it knows all the same; None when it does not."""
+    judged = {each.rate: each for each in probes if each.limit is not Limit.GENERATOR}
     unjudged = {each.rate: each for each in probes if each.rate not in judged}
     if not unjudged:
-        lowest = judged[min(judged)]
-        return f"no rate is sustained, not even {lowest.rate:,} messages/s: {'; '.join(lowest.reasons)}"
-    spoilt = sum(each.is_spoilt for each in probes)
+        return None
+    spoilt = sum(each.limit is Limit.GENERATOR for each in probes)
     known = [f"{min(judged):,} messages/s is not sustained"] if judged else []
     if kept_up := [each.rate for each in probes if each.kept_up]:
         known.append(f"at {max(kept_up):,} messages/s the system kept up all the same")

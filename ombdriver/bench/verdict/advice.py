@@ -24,8 +24,8 @@ LEAST_CHANGE = 0.95
 """Of the rate; a rate that is nearer to it is no other one."""
 LEAST_FACTOR = 0.02
 """Of the rate; where no more than that would fit, the rate is not what is wrong."""
-NO_LOAD = "clock"
-"""The rule of a machine that is at fault whatever its load is."""
+NOT_OF_THE_LOAD = frozenset({"clock", "rateUnknown"})
+"""Rules that say nothing of this machine's load in the window."""
 FEW_PAUSES = 3
 """So many are an event, and more a habit that a longer window does not dilute."""
 
@@ -94,7 +94,7 @@ def share(worker: WorkerFacts, facts: Facts) -> float:
 def with_advice(verdict: Verdict, facts: Facts) -> Verdict:
     """The verdict with what was measured of this machine, and what would help, where that was the bottleneck."""
     rules = {reason.rule for reason in verdict.reasons if reason.status == INVALID}
-    if not rules - {NO_LOAD}:
+    if not rules - NOT_OF_THE_LOAD:
         return verdict
     demand = demand_of(facts)
     found = [Advice(row.kind, message) for row in ADVICE if (message := row.find(facts, demand)) is not None]

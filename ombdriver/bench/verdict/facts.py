@@ -94,6 +94,7 @@ class Facts:
         ending: why the run ended before its time; None when it did not.
         target_rate: messages per second.
         rate_changes: whether that is the mean of a rate that changes.
+        rate_unknown: why a search knows no rate that is sustained, when this machine is the cause; None otherwise.
         achieved: the messages that were acknowledged per second, by `published`, and those that each subscription
             received, by its name.
         debt_growth: by how many messages per second what was due and not published, or not received by a subscription,
@@ -164,6 +165,7 @@ class Facts:
     ending: Ending | None = None
     target_rate: float = 0.0
     rate_changes: bool = False
+    rate_unknown: str | None = None
     achieved: Mapping[str, float] = field(default_factory=dict)
     debt_growth: Mapping[str, float] = field(default_factory=dict)
     interval_ns: int = 0

@@ -111,14 +111,29 @@ class SearchResult:
 
     Attributes:
         probes: all of them, in order.
-        sustained: the highest rate that is sustained, in messages per second.
+        sustained: the highest rate that is sustained, in messages per second; None when none is known to be, since
+            this machine was the cause.
         failing: the lowest rate above it that is not, or that could not be judged on this machine; None when none was
             found.
+        unknown: why no rate is known to be sustained; None when one is.
     """
 
     probes: Sequence[Probe]
-    sustained: int
+    sustained: int | None
     failing: int | None
+    unknown: str | None = None
+
+    @property
+    def measured(self) -> int:
+        """The rate that is measured after the search, in messages per second.
+
+        Where none is known to be sustained, it is the highest at which the system kept up all the same, or else the
+        lowest that could not be judged.
+        """
+        if self.sustained is not None:
+            return self.sustained
+        unjudged = [each for each in self.probes if each.limit is Limit.GENERATOR]
+        return max((each.rate for each in unjudged if each.kept_up), default=min(each.rate for each in unjudged))
 
 
 def is_inconclusive(observed: ProbeObservation, rate: int) -> bool:

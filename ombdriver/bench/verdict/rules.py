@@ -292,6 +292,16 @@ def _clock(facts: Facts) -> RuleResult:
     ]
 
 
+def _rate_unknown(facts: Facts) -> RuleResult:
+    """The rate of the window is not what the search was to find, whatever the window itself was like."""
+    if facts.rate_unknown is None:
+        return []
+    return [
+        f"{facts.rate_unknown}; run it when nothing else runs here, try lower rates, or give the harness more cores"
+        " (--workers)"
+    ]
+
+
 # -- OVERLOADED, UNSTEADY ----------------------------------------------------------------------------------------------
 
 LEAST_ACHIEVED = 0.99
@@ -509,6 +519,12 @@ RULES = (
         "latencies below 0, more than 0.1 % of the messages: a clock went backwards; on several hosts, one that is"
         " further below 0 than their clocks may be wrong by",
         _clock,
+    ),
+    Rule(
+        "rateUnknown",
+        "INVALID",
+        "a rate was looked for, none held, and at one of them or more this machine was the cause",
+        _rate_unknown,
     ),
     Rule(
         SERVER_MEMORY,

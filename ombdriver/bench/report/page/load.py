@@ -12,7 +12,7 @@ from ombdriver.bench.metrics.figures import Figure
 from ombdriver.bench.metrics.latency import HEADLINE
 from ombdriver.bench.report import units
 from ombdriver.bench.report.page.runs import Run
-from ombdriver.bench.report.search import mark_of_probe, probes_by_rate, shown_probe
+from ombdriver.bench.report.search import failed_as, mark_of_probe, probes_by_rate, shown_probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class LoadLine:
         rates: that held, rising, in messages per second.
         values_ms: the latency at each.
         failed_rates, failed_values_ms: the same of those that did not hold.
+        failed_as: what is said of each of those.
         valid: whether the run is VALID.
         marks, failed_marks: of each of these latencies; empty for one that says no more of the harness.
     """
@@ -37,6 +38,7 @@ class LoadLine:
     values_ms: tuple[float, ...]
     failed_rates: tuple[float, ...]
     failed_values_ms: tuple[float, ...]
+    failed_as: tuple[str, ...]
     valid: bool
     marks: tuple[str, ...]
     failed_marks: tuple[str, ...]
@@ -55,8 +57,11 @@ def load_lines(runs: Sequence[Run]) -> list[LoadLine]:
                 name = f"{run.label}, {word} {statistic}"
                 rates, values, marks = _split(points)
                 failed_rates, failed, failed_marks = _split(failed_points)
+                words = tuple(failed_as(last[int(rate)]) for rate in failed_rates)
                 lines.append(
-                    LoadLine(name, number, part, rates, values, failed_rates, failed, run.valid, marks, failed_marks)
+                    LoadLine(
+                        name, number, part, rates, values, failed_rates, failed, words, run.valid, marks, failed_marks
+                    )
                 )
     return lines
 

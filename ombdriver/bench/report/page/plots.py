@@ -3,9 +3,9 @@
 `meta` of a series is for the page's own legend, which a keyboard can reach: its `name` as it is, and the `panel` that
 it stands in. Text that plotly draws itself is given with `<`, `>` and `&` escaped, since plotly reads some HTML in it.
 Series differ in colour, and for who sees no colours in dash and marker too; hollow markers are of runs that are not
-VALID, and of rates that were not sustained. The colours are those of Okabe and
-Ito, which people with any kind of colour blindness can tell apart; without their yellow, which can't be seen on white.
-The last is the colour of the page's text, which the page puts in its place.
+VALID, and of rates that did not hold. The colours are those of Okabe and Ito, which people with any kind of colour
+blindness can tell apart; without their yellow, which can't be seen on white. The last is the colour of the page's text,
+which the page puts in its place.
 """
 
 import html
@@ -20,8 +20,6 @@ from ombdriver.bench.report.page.load import LoadLine
 from ombdriver.bench.report.page.sweep import FIGURES, SweepSection
 from ombdriver.bench.report.page.timeline import Panel, Timeline, Values
 
-NOT_SUSTAINED = ", not sustained"
-"""At the name of the series of rates that were not."""
 INK = "#000000"
 """Stands for the colour of the text, whatever that is: black on white, white on black."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
@@ -206,11 +204,14 @@ def load_plot(lines: Sequence[LoadLine]) -> Plot:
         data.append(series | {"hovertemplate": template, "customdata": list(line.marks)})
         if line.failed_rates:
             failed = hollow(drawn)
-            series = _series(f"{line.name}{NOT_SUSTAINED}", line.failed_rates, line.failed_values_ms, failed, "")
-            template = template.replace("/s<", "/s, not sustained<")
-            told = {"mode": "markers", "hovertemplate": template, "customdata": list(line.failed_marks)}
+            name = f"{line.name}, {' or '.join(dict.fromkeys(line.failed_as))}"
+            series = _series(name, line.failed_rates, line.failed_values_ms, failed, "")
+            template = template.replace("%{customdata}", "%{customdata[0]}").replace("/s<", "/s, %{customdata[1]}<")
+            said = [list(each) for each in zip(line.failed_marks, line.failed_as, strict=True)]
+            told = {"mode": "markers", "hovertemplate": template, "customdata": said}
             data.append(series | told)
-    _show_p99_of_many(data, len(lines))
+    names = [line.name for line in lines for _ in range(1 + bool(line.failed_rates))]
+    _show_p99_of_many(data, names, len(lines))
     values = [value for line in lines for value in (*line.values_ms, *line.failed_values_ms)]
     rates = [rate for line in lines for rate in (*line.rates, *line.failed_rates)]
     x_axis = {"type": "log", "title": {"text": "load, messages per second"}, "automargin": True}
@@ -229,7 +230,7 @@ def sweep_plot(sweep: SweepSection) -> Plot:
         series["marker"] = _markers(drawn, line.valid)
         template = f"{_short(line.name)}<br>%{{y:.4~g}} ms%{{customdata}}<extra></extra>"
         data.append(series | {"hovertemplate": template, "customdata": list(line.marks)})
-    _show_p99_of_many(data, len(data))
+    _show_p99_of_many(data, [line.name for line in sweep.lines], len(data))
     values = list(dict.fromkeys(value for line in sweep.lines for value in line.values))
     x_axis = {
         "type": "category",
@@ -243,10 +244,10 @@ def sweep_plot(sweep: SweepSection) -> Plot:
     return {"data": data, "layout": _layout({"xaxis": x_axis, "yaxis": y_axis, "hovermode": "closest"})}
 
 
-def _show_p99_of_many(data: Sequence[dict[str, Any]], lines: int) -> None:
+def _show_p99_of_many(data: Sequence[dict[str, Any]], names: Sequence[str], lines: int) -> None:
+    """`names`: of the line that each series is of."""
     if lines > _MOST_LINES:
-        for series in data:
-            name = series["meta"]["name"].removesuffix(NOT_SUSTAINED)
+        for series, name in zip(data, names, strict=True):
             series["visible"] = name.endswith(" p99")
 
 

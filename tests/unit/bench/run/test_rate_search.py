@@ -37,7 +37,8 @@ def planned(**fields: Any) -> Plan:
 class Given(RateSearch):
     """A search whose probes hold up to the knee; after `most` of them somebody asks to stop.
 
-    This machine spoils those of which `spoils` says so: by their rate, and by how many there were at it before.
+    This machine is the cause in those of which `spoils` says so, by their rate and by how many there were at it before;
+    unless `is_spoilt`, it will be so the next time.
     """
 
     def __init__(
@@ -46,8 +47,11 @@ class Given(RateSearch):
         knee: int = KNEE,
         most: int = 1000,
         spoils: Callable[[int, int], bool] = lambda _rate, _before: False,
+        *,
+        is_spoilt: bool = True,
     ) -> None:
         super().__init__(plan, cast("Any", None), cast("Any", None), lambda: None)
+        self._is_spoilt = is_spoilt
         self._knee, self._most, self._spoils = knee, most, spoils
 
     async def _probe(self, rate: int) -> Probe | None:
@@ -55,8 +59,8 @@ class Given(RateSearch):
             return None
         if self._spoils(rate, self.tried(rate)):
             late, limit = ("worker 0 waited for a core",), Limit.GENERATOR
-            probe = Probe(rate, 5.0, {}, {}, figures(1000), figures(1000), None, False, late, limit, is_spoilt=True)
-            return replace(probe, kept_up=rate <= self._knee)
+            probe = Probe(rate, 5.0, {}, {}, figures(1000), figures(1000), None, False, late, limit)
+            return replace(probe, is_spoilt=self._is_spoilt, kept_up=rate <= self._knee)
         held = rate <= self._knee
         reasons, limit = ((), None) if held else (("too much",), Limit.CONSUMERS)
         return Probe(rate, 5.0, {}, {}, figures(1000), figures(1000), None, held, reasons, limit, kept_up=held)
@@ -130,13 +134,14 @@ async def test_rates_that_this_machine_keeps_from_being_judged_bound_what_is_fou
 
 
 async def test_a_machine_that_spoils_every_probe_ends_the_search_as_the_cause() -> None:
-    """Long before 1 message a second; with what is known all the same."""
+    """Long before 1 message a second; what is known all the same is told, and measured."""
     search = Given(planned(), spoils=lambda _rate, _before: True)
-    with pytest.raises(RunError) as told:
-        await search.find()
+    found = await search.find()
 
+    assert found is not None
+    assert (found.sustained, found.failing, found.measured, len(found.probes)) == (None, 10, 1000, 9)
     assert [(rate, search.tried(rate)) for rate in (1000, 100, 10, 1)] == [(1000, 3), (100, 3), (10, 3), (1, 0)]
-    assert str(told.value) == (
+    assert found.unknown == (
         "this machine, not the system, was the cause in 9 of 9 probes, so no rate is known to be sustained: 10, 100,"
         " 1,000 messages/s could not be judged; at 1,000 messages/s the system kept up all the same; at"
         " 10 messages/s: worker 0 waited for a core"
@@ -146,9 +151,35 @@ async def test_a_machine_that_spoils_every_probe_ends_the_search_as_the_cause() 
 async def test_what_a_system_did_not_sustain_is_told_beside_what_could_not_be_judged() -> None:
     """Both are known of it then."""
     search = Given(planned(probeRates="[500, 600, 700]"), knee=0, spoils=lambda rate, _before: rate == 500)
-    said = ": 500 messages/s could not be judged; 600 messages/s is not sustained; at 500 messages/s: "
-    with pytest.raises(RunError, match=said):
-        await search.find()
+    found = await search.find()
+
+    assert found is not None
+    assert ": 500 messages/s could not be judged; 600 messages/s is not sustained; at 500 messages/s: " in (
+        found.unknown or ""
+    )
+    assert (found.sustained, found.failing, found.measured) == (None, 500, 500)
+
+
+@pytest.mark.parametrize(
+    ("rates", "is_spoilt", "tried", "measured"),
+    [
+        ("[1000]", True, 3 * [1000], 1000),
+        ("[500, 600, 700, 800]", True, [*3 * [500], *3 * [600], *3 * [700]], 700),
+        ("[40000, 50000]", True, [*3 * [40_000], *3 * [50_000]], 40_000),
+        ("[500, 600]", False, [500], 500),
+    ],
+)
+async def test_a_curve_on_a_machine_that_is_busy_throughout_keeps_what_was_measured(
+    rates: str, is_spoilt: bool, tried: list[int], measured: int
+) -> None:
+    """Be it by others, or by the harness itself; the highest rate at which the system kept up is measured."""
+    search = Given(planned(probeRates=rates), spoils=lambda _rate, _before: True, is_spoilt=is_spoilt)
+    found = await search.find()
+
+    assert found is not None
+    assert [probe.rate for probe in found.probes] == tried
+    assert (found.sustained, found.failing, found.measured) == (None, tried[0], measured)
+    assert found.unknown is not None
 
 
 async def test_given_rates_go_on_past_one_that_can_t_be_judged() -> None:

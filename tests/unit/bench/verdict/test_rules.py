@@ -171,6 +171,7 @@ def test_a_sound_run_is_valid_without_a_reason() -> None:
             "stalls",
         ),
         ({"workers": [worker(stalls_ns=401 * MS, longest_stall_ns=3 * MS)]}, "stalls"),
+        ({"rate_unknown": "this machine was the cause in 9 of 9 probes"}, "rateUnknown"),
         ({"negative": 81}, "clock"),
         ({"negative": 1, "most_negative_ns": 201_000, "clock_error_ns": 200_000}, "clock"),
         ({"achieved": {"published": 1979.0, "group-1": 1999.0}}, "achieved"),
