@@ -21,8 +21,8 @@ MEANINGS = {
     EXIT_VERDICT: "a verdict is not `VALID`; with `--gate thresholds` only one that is neither `INVALID` nor"
     " `UNSTEADY`",
     EXIT_THRESHOLD: "a threshold was missed, or a `--fail-if` was met",
-    EXIT_INTERRUPTED: "interrupted by Ctrl-C, SIGTERM, SIGHUP, SIGQUIT or SIGXCPU; the result, if there is one, is"
-    " partial",
+    EXIT_INTERRUPTED: "interrupted by Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 or another signal that ends a process; the"
+    " result, if there is one, is partial",
 }
 """As docs/reference/exit-codes.md tells them."""
 

@@ -130,11 +130,11 @@ class Started:
         """The private server."""
         return next(each for each in self.family() if "server" in each.name())
 
-    def send(self, number: signal.Signals) -> None:
+    def send(self, number: int) -> None:
         """A signal to the process itself."""
         self._process.send_signal(number)
 
-    def send_to_group(self, number: signal.Signals) -> None:
+    def send_to_group(self, number: int) -> None:
         """A signal to the process and to all that are in its group, as a terminal's Ctrl-C is."""
         os.killpg(self._process.pid, number)
 

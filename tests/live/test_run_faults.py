@@ -11,7 +11,7 @@ import pytest
 import redis
 from processes import WORKLOAD, Place
 
-from ombdriver.bench.run.signals import ENDING
+from ombdriver.bench.run.signals import BY_HAND, name_of
 from ombdriver.bench.servers.private_server import PrivateServer
 
 
@@ -196,8 +196,11 @@ def test_nothing_is_left_when_the_parent_is_killed(place: Place) -> None:
 # -- what somebody ends ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", ENDING)
-def test_a_signal_in_the_window_gives_a_partial_result(place: Place, number: signal.Signals) -> None:
+OF_SYSTEMS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM)
+
+
+@pytest.mark.parametrize("number", [*BY_HAND, *OF_SYSTEMS, signal.SIGXCPU, signal.SIGUSR2, signal.SIGRTMIN + 3])
+def test_a_signal_in_the_window_gives_a_partial_result(place: Place, number: int) -> None:
     """Written and marked so, with the time that was measured; exit code 130, and everything is gone."""
     with place.start("run", "w.yaml", "--duration", "10m", "--plain") as run:
         run.until("measure")
@@ -206,19 +209,19 @@ def test_a_signal_in_the_window_gives_a_partial_result(place: Place, number: sig
         code, stdout, said = run.end()
 
         assert code == 130
-        assert stdout.startswith(f"PARTIAL\n  interrupted: interrupted by {number.name} after")
+        assert stdout.startswith(f"PARTIAL\n  interrupted: interrupted by {name_of(number)} after")
         assert "Traceback" not in said
         assert run.alone()
     (result,) = place.results()
     assert result["partial"]
-    assert result["partialReason"].startswith(f"interrupted by {number.name} after")
+    assert result["partialReason"].startswith(f"interrupted by {name_of(number)} after")
     assert result["totals"]["published"] + result["totals"]["unsent"] >= 500
     assert result["totals"]["received"] == 2 * result["totals"]["published"]
     assert result["latency"]["publish"]["count"] == result["totals"]["published"]
 
 
-@pytest.mark.parametrize("number", [each for each in ENDING if each is not signal.SIGXCPU])
-def test_a_signal_to_the_whole_group_is_the_parents(place: Place, number: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [*BY_HAND, *OF_SYSTEMS])
+def test_a_signal_to_the_whole_group_is_the_parents(place: Place, number: int) -> None:
     """As by a terminal or a service manager: workers wait for what the parent orders, and the result is written."""
     with place.start("run", "w.yaml", "--duration", "10m", "--plain") as run:
         run.until("measure")
@@ -231,14 +234,15 @@ def test_a_signal_to_the_whole_group_is_the_parents(place: Place, number: signal
     assert place.results()[0]["partial"]
 
 
-def test_a_signal_on_a_users_server_cleans_up_there(place: Place, valkey_url: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_on_a_users_server_cleans_up_there(place: Place, valkey_url: str, number: int) -> None:
     """The created keys are gone, those of others stay."""
     with redis.Redis.from_url(valkey_url) as client:
         client.set("mine", "1")
         with place.start("run", "w.yaml", "--duration", "10m", "--plain", "--url", valkey_url) as run:
             run.until("measure")
             assert client.dbsize() == 4
-            run.send(signal.SIGINT)
+            run.send(number)
 
             assert run.end()[0] == 130
             assert run.alone()

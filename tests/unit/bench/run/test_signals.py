@@ -5,10 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-from ombdriver.bench.run.signals import Interrupt
+from ombdriver.bench.run.signals import ENDING, Interrupt, name_of
 
 STUBBORN = """
 import asyncio
@@ -23,6 +24,57 @@ async def main():
 
 asyncio.run(main())
 """
+
+OF_THE_PROGRAM = {"SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGSEGV", "SIGSYS"}
+ERRORS_IN_PYTHON = {"SIGPIPE", "SIGXFSZ"}
+STOPPING = {"SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU"}
+OF_NO_EFFECT = {"SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH"}
+EACH = """
+import asyncio, os
+from ombdriver.bench.run.signals import ENDING, Interrupt
+
+async def main():
+    for number in ENDING:
+        with Interrupt() as stop:
+            os.kill(os.getpid(), number)
+            assert await stop.wait(3600)
+            print(stop.name)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other signals")
+def test_each_signal_that_would_end_a_process_ends_a_run_in_order() -> None:
+    """All that this system has but for SIGKILL, those of a fault of the program, and those that Python makes errors."""
+    others = OF_THE_PROGRAM | ERRORS_IN_PYTHON | STOPPING | OF_NO_EFFECT | {"SIGKILL"}
+
+    assert {name_of(each) for each in signal.valid_signals()} == others | {name_of(each) for each in ENDING}
+    assert not others & {name_of(each) for each in ENDING}
+    told = subprocess.run([sys.executable, "-c", EACH], capture_output=True, text=True, check=True).stdout
+    assert told.split() == [name_of(each) for each in ENDING]
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, lambda *_: None])
+async def test_a_signal_that_somebody_has_a_use_for_is_left_to_them(handler: Any) -> None:
+    """A profiler's, or one that a shell ignores."""
+    before = signal.signal(signal.SIGUSR2, handler)
+    try:
+        with Interrupt() as stop:
+            assert signal.getsignal(signal.SIGUSR2) is handler
+            os.kill(os.getpid(), signal.SIGUSR2)
+            assert not await stop.wait(0)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
+async def test_a_signal_that_comes_again_by_itself_ends_nothing_at_once() -> None:
+    """Timers and schedulers of jobs repeat theirs; the run ends in order."""
+    with Interrupt() as stop:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert await stop.wait(3600)
+            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
