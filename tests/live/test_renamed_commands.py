@@ -14,6 +14,7 @@ import redis.asyncio
 from managed import present
 from rig import SETUP, WORKLOAD
 
+from ombdriver.bench.drivers.redis_streams import runs
 from ombdriver.bench.report.live import QuietView
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.run import runner
@@ -78,6 +79,23 @@ async def test_a_command_that_a_run_needs_is_named_when_it_is_missing(command: s
         assert command in str(raised.value).upper()
         assert "use another one" in str(raised.value)
         assert await keys_of(server.url) == [] or command == "UNLINK"
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [*((each,) for each in NEEDED), *((each, "UNLINK") for each in NEEDED[:-1]), (*DONE_WITHOUT, *NEEDED)],
+    ids="-".join,
+)
+async def test_what_is_to_be_cleaned_is_told_where_something_was_made(
+    commands: tuple[str, ...], tmp_path: Path
+) -> None:
+    """And nowhere else: a server that knows no command at all has nothing of a run, and `clean` could do nothing."""
+    async with server_without(*commands) as server:
+        with pytest.raises(OmbdriverError) as raised:
+            await run(tmp_path, server.url)
+
+        left = [key for key in await keys_of(server.url) if not key.startswith(runs.ALIVE.encode())]
+        assert ("ombdriver clean" in str(raised.value)) == bool(left)
 
 
 async def test_acknowledgements_that_are_no_command_of_the_server_are_counted(tmp_path: Path) -> None:

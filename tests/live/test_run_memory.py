@@ -163,6 +163,25 @@ def test_private_servers_have_a_limit_that_is_no_part_of_their_setup(place: Plac
 
 
 @pytest.mark.timeout(300)
+async def test_a_replica_that_holds_its_own_limit_ends_the_run_before_it_is_full(place: Place) -> None:
+    """Its primary has none, and goes on to take messages that the replica has no room for."""
+    place.write(TOO_MUCH.replace("120s", "20s"))
+    async with await ManagedServers.start(ServerPlan(topology="replicated")) as servers:
+        (primary,), (replica,) = await servers.with_role("primary"), await servers.with_role("replica")
+        await primary.ask(["CONFIG", "SET", "maxmemory", "0"])
+        for name, value in {"replica-ignore-maxmemory": "no", "maxmemory": "64mb"}.items():
+            await replica.ask(["CONFIG", "SET", name, value])
+        place.write(KEPT.format(server=json.dumps({"url": servers.url})), "s.yaml")
+
+        finished = await asyncio.to_thread(place.run, "run", "w.yaml", "--setup", "s.yaml", "--quiet")
+
+    assert finished.returncode == 3, finished.stderr
+    (result,) = place.results()
+    assert by_rule(result)["serverMemory"].startswith("OVERLOADED: the replica 127.0.0.1:")
+    check_account(result)
+
+
+@pytest.mark.timeout(300)
 async def test_the_limit_of_a_replica_ends_no_run(place: Place) -> None:
     """It passes over a limit of its own while it is a replica, so what its primary has left is what counts."""
     place.write(TOO_MUCH.replace("10000", "1000").replace("120s", "4s"))

@@ -240,10 +240,10 @@ class Driver(Protocol):
         ...
 
     async def memory(self) -> Sequence[ServerMemory]:
-        """The memory of each server that takes messages, as far as they tell.
+        """The memory of each server that has messages, replicas among them, as far as they tell.
 
         Asked for some times a second at most, in the parent alone, never while an earlier one is under way, and by the
-        connection of `observe`. A driver may do without this method.
+        connection of `observe`, or by some of its own. A driver may do without this method.
 
         Raises:
             DriverError: if a server can't be reached.

@@ -87,9 +87,12 @@ class ServerMemory:
     Attributes:
         name: which server, as messages call it: `HOST:PORT`.
         used: what counts towards its limit.
-        limit: above which it refuses messages; None when there is none, or when it evicts keys instead.
+        limit: above which it refuses messages; None when there is none, when it evicts keys instead, or when it is a
+            replica that takes what its primary has all the same.
         resident: what its process takes of its machine.
         machine: what its machine has; None when it does not say.
+        is_replica: whether it has the messages from another server.
+        is_elsewhere: whether it is known to be on another machine than this one.
     """
 
     name: str
@@ -97,6 +100,13 @@ class ServerMemory:
     limit: int | None = None
     resident: int = 0
     machine: int | None = None
+    is_replica: bool = False
+    is_elsewhere: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What it is, as messages call it."""
+        return "replica" if self.is_replica else "server"
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,21 +53,23 @@ def memory_uses(servers: Sequence[ServerMemory], machine: Memory | None) -> list
 
     Args:
         servers: what each said. One without a limit is seen by its machine, which is this one or, where `machine` is
-            None, the one that it tells of: there its own process is all that is known.
+            None or the server is known to be elsewhere, the one that it tells of: there its own process is all that is
+            known.
         machine: this machine, where a server runs on it.
     """
     found = [
-        MemoryUse(f"the server {each.name} (its maxmemory)", each.limit - each.used, each.limit)
+        MemoryUse(f"the {each.kind} {each.name} (its maxmemory)", each.limit - each.used, each.limit)
         for each in servers
         if each.limit is not None
     ]
     if machine is not None:
         found.append(MemoryUse("this machine", machine.available, machine.total, MACHINE_RESERVE))
-        return found
     return found + [
-        MemoryUse(f"the machine of the server {each.name}", each.machine - each.resident, each.machine, MACHINE_RESERVE)
+        MemoryUse(
+            f"the machine of the {each.kind} {each.name}", each.machine - each.resident, each.machine, MACHINE_RESERVE
+        )
         for each in servers
-        if each.limit is None and each.machine is not None and each.resident
+        if (machine is None or each.is_elsewhere) and each.limit is None and each.machine is not None and each.resident
     ]
 
 

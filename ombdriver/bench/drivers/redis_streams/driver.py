@@ -25,7 +25,8 @@ from ombdriver.bench.drivers.redis_streams.errors import (
     way_out,
     with_way_out,
 )
-from ombdriver.bench.drivers.redis_streams.inspector import StreamInspector, backlog, memory, observe
+from ombdriver.bench.drivers.redis_streams.inspector import StreamInspector, backlog, observe
+from ombdriver.bench.drivers.redis_streams.memory import ServerMemories
 from ombdriver.bench.drivers.redis_streams.options import StreamOptions
 from ombdriver.bench.drivers.redis_streams.producer import StreamProducer, TrimBound, WaitingProducer, waits_for
 from ombdriver.bench.drivers.redis_streams.readers import ReaderContext, make_consumer
@@ -40,7 +41,14 @@ from ombdriver.bench.drivers.redis_streams.server import (
 from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
 from ombdriver.bench.drivers.sample import ServerMemory, ServerSample, TopicPartition
 from ombdriver.errors import DriverError, ServerError
-from ombdriver.messaging.errors import AuthenticationError, ConnectionLost, NoPermissionError, NotSentError, RedisError
+from ombdriver.messaging.errors import (
+    AuthenticationError,
+    ConnectionLost,
+    NoPermissionError,
+    NotSentError,
+    OutcomeUnknownError,
+    RedisError,
+)
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
 from ombdriver.messaging.transport.factory import open_client
 from ombdriver.messaging.transport.retry import Backoff
@@ -82,13 +90,14 @@ class RedisStreamsDriver:
         self._renewing: asyncio.Task[None] | None = None
         self._trimmer: AcknowledgedTrimmer | None = None
         self._observing: Router | None = None
+        self._memories = ServerMemories(options.url, self._open)
         self._consumers: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} run {self._options.run_id}, {self._router}>"
 
-    def _open(self) -> Router:
-        client = open_client(self._options.url, {"decode_responses": False})
+    def _open(self, url: str | None = None) -> Router:
+        client = open_client(url or self._options.url, {"decode_responses": False})
         limit = self._options.max_in_flight
         return open_router(
             client, owns_client=True, max_in_flight=limit, backoff=RECONNECT, deadline_s=REPLY_DEADLINE_S
@@ -121,12 +130,12 @@ class RedisStreamsDriver:
     async def _place_new(self, topics: Sequence[TopicSpec], _groups: Sequence[str]) -> list[bytes]:
         """The keys of topics, which are written down before anything of them is there."""
         run_id, control, balanced = self._options.run_id, self._control, self._options.balanced
-        before, self._created = self._created, Created(tuple(topics))  # of which nothing is there yet but the record
-        await runs.register(control, run_id, Created(tuple(topics)))
+        before = self._created
+        await self._register(Created(tuple(topics)))  # of which nothing is there yet but the record
         keys = await self._place(topics)
         made = Created(tuple(topics), tuple(keys), placed=balanced)
         if balanced:
-            await runs.register(control, run_id, made)
+            await self._register(made)
         if await control.count_of("EXISTS", keys):
             await runs.forget(control, run_id, topics)
             self._created = before
@@ -140,9 +149,20 @@ class RedisStreamsDriver:
         keys = await self._place(topics)
         await self._check_existing(keys)
         if groups:
-            self._created = Created(joined=tuple(keys), groups=tuple(groups))
-            await runs.register(self._control, self._options.run_id, self._created)
+            await self._register(Created(joined=tuple(keys), groups=tuple(groups)))
         return keys
+
+    async def _register(self, made: Created) -> None:
+        """Writes down what is to be created; where the server refuses that, there is no more to delete than before."""
+        before, self._created = self._created, made
+        try:
+            await runs.register(self._control, self._options.run_id, made)
+        except RedisError as error:
+            if not isinstance(error, OutcomeUnknownError):
+                self._created = before
+                with contextlib.suppress(RedisError):  # the mark of life expires by itself
+                    await runs.hand_back(self._control, self._options.run_id)
+            raise
 
     async def _place(self, topics: Sequence[TopicSpec]) -> list[bytes]:
         """The keys of all partitions of `topics`. Where they lie is recorded once, however often it is asked for."""
@@ -244,7 +264,7 @@ class RedisStreamsDriver:
     async def memory(self) -> Sequence[ServerMemory]:
         """See `api.Driver.memory`."""
         with map_errors(self.server):
-            return await memory(self._observer())
+            return await self._memories.look(self._observer())
 
     def _observer(self) -> Router:
         if self._observing is None:
@@ -318,7 +338,7 @@ class RedisStreamsDriver:
                 await runs.hand_back(self._control, self._options.run_id)
         everything: list[Any] = [*self._sending, *([self._observing] if self._observing else [])]
         with map_errors(self.server):
-            await asyncio.gather(*(router.aclose() for router in everything))
+            await asyncio.gather(self._memories.aclose(), *(router.aclose() for router in everything))
 
 
 async def _connect(router: Router, keys: Sequence[bytes]) -> None:

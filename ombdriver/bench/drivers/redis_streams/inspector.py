@@ -17,7 +17,6 @@ from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
 from ombdriver.bench.drivers.sample import (
     CommandSample,
     GroupSample,
-    ServerMemory,
     ServerSample,
     StreamSample,
     TopicPartition,
@@ -185,51 +184,6 @@ async def observe(
         },
         unseen=[f"{command}: {why}" for command, why in unseen.items()],
         commands_sent=len(asked),
-    )
-
-
-async def memory(router: Router) -> list[ServerMemory]:
-    """The memory of each primary; those that refuse to tell are left out.
-
-    Raises:
-        RedisError: if the connection can't be made, or is lost.
-    """
-    await router.discover()
-    nodes = router.controls()
-    replies = await asyncio.gather(*(node.execute("INFO", "memory") for node in nodes), return_exceptions=True)
-    found = []
-    for node, reply in zip(nodes, replies, strict=True):
-        if isinstance(reply, BaseException):
-            router.learn(reply)
-            if isinstance(reply, ConnectionLost) or not isinstance(reply, RedisError):
-                raise reply
-        elif (one := read_memory(reply.decode(errors="replace"), _name_of(node))) is not None:
-            found.append(one)
-    return found
-
-
-def _name_of(node: Channel) -> str:
-    host, port = node.address or (None, None)
-    return f"{host}:{port}" if host and port else "at the socket"
-
-
-def read_memory(text: str, name: str) -> ServerMemory | None:
-    """What the memory section of INFO says of the server `name`; None when it does not say what is used (pure).
-
-    A server that evicts keys of any kind is never full; the keys of streams don't expire, so one that evicts only those
-    that do is. What it keeps for its replicas does not count towards its limit.
-    """
-    lines = {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
-    used = _number(lines.get("used_memory"))
-    if used is None:
-        return None
-    limit = 0 if lines.get("maxmemory_policy", "").startswith("allkeys") else int(_number(lines.get("maxmemory")) or 0)
-    return ServerMemory(
-        name,
-        int(used - (_number(lines.get("mem_not_counted_for_evict")) or 0)),
-        limit or None,
-        int(_number(lines.get("used_memory_rss")) or 0),
-        int(_number(lines.get("total_system_memory")) or 0) or None,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from ombdriver.bench.drivers.redis_streams.inspector import read_memory
+from ombdriver.bench.drivers.redis_streams.memory import read_memory
 from ombdriver.bench.drivers.sample import ServerMemory
 from ombdriver.bench.run.memory import CLOSE_LOOK_S, LOOK_S, MACHINE_RESERVE, MemoryForecast, MemoryUse, memory_uses
 from ombdriver.bench.telemetry.machine import Memory
@@ -101,6 +101,23 @@ def test_a_machine_keeps_a_reserve_whatever_its_servers_say() -> None:
     assert forecast.add(1.2, [MemoryUse("this machine", 280 * MIB, 2 * GIB, MACHINE_RESERVE)], MIB)[0] is not None
 
 
+def test_each_server_without_a_limit_is_seen_by_the_machine_that_it_is_on() -> None:
+    """Primaries and replicas alike; of those here, this machine tells more than they could."""
+    servers = [
+        ServerMemory("h:1", 5, None, resident=6 * GIB, machine=8 * GIB),
+        ServerMemory("h:2", 5, None, resident=6 * GIB, machine=16 * GIB, is_elsewhere=True),
+        ServerMemory("h:3", 5, None, resident=6 * GIB, machine=7 * GIB, is_replica=True, is_elsewhere=True),
+        ServerMemory("h:4", 5, 9 * GIB, resident=6 * GIB, machine=32 * GIB, is_replica=True, is_elsewhere=True),
+    ]
+
+    assert {each.what: each.left for each in memory_uses(servers, Memory(2 * GIB, 8 * GIB))} == {
+        "the replica h:4 (its maxmemory)": 9 * GIB - 5,
+        "this machine": 2 * GIB,
+        "the machine of the server h:2": 10 * GIB,
+        "the machine of the replica h:3": GIB,
+    }
+
+
 @pytest.mark.parametrize(
     ("info", "limit"),
     [
@@ -114,7 +131,7 @@ def test_a_machine_keeps_a_reserve_whatever_its_servers_say() -> None:
 )
 def test_what_info_says_of_memory_is_read(info: str, limit: int | None) -> None:
     """A server that evicts any key is never full; what is missing or no number counts as not known."""
-    found = read_memory(info, "h:1")
+    found = read_memory(info.encode(), "h:1")
 
     assert found is not None
     assert (found.used, found.limit) == (500, limit)
@@ -122,7 +139,7 @@ def test_what_info_says_of_memory_is_read(info: str, limit: int | None) -> None:
 
 def test_buffers_of_replicas_do_not_count_and_nothing_said_is_nothing_known() -> None:
     """As the server itself counts them."""
-    found = read_memory("used_memory:500\r\nmem_not_counted_for_evict:100\r\nmaxmemory:600\r\n", "h:1")
+    found = read_memory(b"used_memory:500\r\nmem_not_counted_for_evict:100\r\nmaxmemory:600\r\n", "h:1")
 
     assert found == ServerMemory("h:1", 400, 600)
-    assert read_memory("# Memory\r\n", "h:1") is None
+    assert read_memory(b"# Memory\r\n", "h:1") is None
