@@ -33,3 +33,11 @@ SEARCH = {
         probe(5656, False, 60.0, "consumers"),
     ],
 }
+
+UNKNOWN = {
+    "sustainedRate": None,
+    "failingRate": 1000,
+    "limit": "generator",
+    "probes": [*(probe(1000, False, 9.0, "generator") for _ in range(3)), probe(2000, False, 50.0, "consumers")],
+}
+"""Of a machine that was busy throughout."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sample_drain import measured_drain
 from sample_faults import sample_faults
 from sample_result import SPEC, TELEMETRY, measurements, result
-from sample_search import SEARCH
+from sample_search import SEARCH, UNKNOWN
 from terminals import Tty
 
 from ombdriver.bench.metrics.latency import LatencySummary
@@ -53,6 +53,17 @@ def test_the_report_at_120_columns(golden: Golden) -> None:
 def test_a_search_is_told_rate_by_rate(golden: Golden) -> None:
     """How many of its probes each rate held, how it was in the last one, and what kept the next one from holding."""
     golden("report-search.txt", shown(result(search=SEARCH, target_rate=4000), 80))
+
+
+def test_a_search_that_knows_no_rate_claims_none() -> None:
+    """Each rate has its figures, and says whether this machine or the system is why it did not hold."""
+    told = shown(result(search=UNKNOWN, target_rate=1000), 80)
+
+    heading, _, first, second = told[told.index("Highest sustained rate") :].splitlines()[:4]
+    assert heading == "Highest sustained rate: not known, by this machine"
+    assert first.split()[:3] == ["1,000/s", "not", "claimed"]
+    assert first.split()[3:5] == ["9.00", "ms"]
+    assert second.split()[:4] == ["2,000/s", "0", "of", "1"]
 
 
 def test_a_backlog_is_told_group_by_group(golden: Golden) -> None:

@@ -84,6 +84,7 @@ async def test_no_group_has_what_nobody_has_sent_when_a_worker_dies(seed: int, m
     await driver.create_topics(plan.topics, plan.subscriptions)
     async with Workers(plan, "memory", {}, launcher) as workers:
         phase = Phase(0, "measure", time.monotonic_ns(), plan.test_ns, plan.rate)
+        measurement.add(await workers.poll())
         measurement.begin_window()
         workers.send(protocol.BeginPhase(phase))
         polls, dies = 0, chance.randrange(1, 40)

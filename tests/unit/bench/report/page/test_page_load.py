@@ -1,7 +1,7 @@
 """Latency against load on a page: of runs that searched for the highest rate."""
 
 from sample_page import files, run
-from sample_search import SEARCH
+from sample_search import SEARCH, UNKNOWN
 
 from ombdriver.bench.report.page.content import content
 from ombdriver.bench.report.page.load import LoadLine, load_lines
@@ -58,3 +58,14 @@ def test_the_figure_has_a_series_for_what_held_and_one_for_what_did_not() -> Non
     held, failed = figure["data"][:2]
     assert (held["x"], failed["x"]) == ([1000, 2000, 4000], [5656])
     assert failed["marker"]["symbol"] == "circle-open"
+
+
+def test_rates_that_this_machine_kept_from_being_judged_are_not_claimed() -> None:
+    """Beside those that the system did not sustain, each mark says which it is."""
+    figure = content(files(run(1, search=UNKNOWN))).load_plot
+
+    assert figure is not None
+    held, failed = figure["data"][:2]
+    assert (held["x"], failed["x"]) == ([], [1000, 2000])
+    assert failed["meta"]["name"] == "embedded, publish p50, not claimed or not sustained"
+    assert [said for _, said in failed["customdata"]] == ["not claimed", "not sustained"]
