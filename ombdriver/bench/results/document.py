@@ -64,7 +64,9 @@ class Search(TypedDict):
     """How the rate of a run with `producerRate: max` was found, before the measured window.
 
     Attributes:
-        sustainedRate: the highest rate that is sustained; `targetPublishRate` is the same.
+        sustainedRate: the highest rate that is sustained; `targetPublishRate` is the same. Null where none held and
+            this machine was the cause: then that is the highest at which the system kept up all the same, or the lowest
+            that was tried.
         failingRate: the lowest rate above it that is not, or that this machine kept from being judged; null when none
             was found.
         limit: what kept `failingRate` from being sustained: `generator` (this machine), `serverCpu`, `serverMemory`,
@@ -72,7 +74,7 @@ class Search(TypedDict):
         probes: every probe, in order.
     """
 
-    sustainedRate: MessagesPerSecond
+    sustainedRate: MessagesPerSecond | None
     failingRate: MessagesPerSecond | None
     limit: str | None
     probes: list[Probe]
