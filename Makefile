@@ -78,8 +78,10 @@ test-pythons:
 	done; \
 	echo "tested on:$${tested:- none}"; [ -n "$$tested" ]
 
-# Whether a vulnerability is known of a package that ombdriver requires; it asks PyPI, so it is no part of CI.
+# Whether a vulnerability is known of a package that ombdriver requires, or is developed with; it asks PyPI, so it is no
+# part of CI.
 audit: $(VENV)/.installed-dev
+	mkdir -p build
 	$(BIN)/python -m pip freeze --exclude-editable --exclude ombdriver > build/requirements.txt
 	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement build/requirements.txt
 

@@ -368,8 +368,8 @@ def test_the_metrics_of_the_library_are_those_that_are_served(golden_table: Gold
     told = {
         f"ombdriver_{kind}_{name}": text
         for kind, cls in KINDS.items()
-        for names, text in meanings(cls).items()
-        for name in names
+        for together, text in meanings(cls).items()
+        for name in together
     }
     labels = {f"ombdriver_{kind}": names(each) for kind, each in LABELS.items()}
     rows = [

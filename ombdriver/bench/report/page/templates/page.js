@@ -208,5 +208,8 @@
     }
     idle(drawRest);
   };
-  requestAnimationFrame(() => setTimeout(begin));
+  const fail = () => {
+    for (const one of document.querySelectorAll(".plot")) one.textContent = "This browser can't draw the plots; one of 2023 or later can.";
+  };
+  requestAnimationFrame(() => setTimeout(() => begin().catch(fail)));
 })();

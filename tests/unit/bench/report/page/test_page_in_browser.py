@@ -122,6 +122,16 @@ def test_the_page_opens_without_a_network_and_asks_for_nothing(browser: Browser,
         assert visit.complaints == []
 
 
+def test_a_browser_that_cannot_unpack_the_plots_says_so(browser: Browser, pages: Path) -> None:
+    """In their places; tables and texts are there."""
+    with Visit(browser, pages / "two.html") as visit:
+        visit.page.add_init_script("delete window.DecompressionStream")
+        visit.page.reload()
+
+        expect(visit.page.locator(f"{CURVES} .plot")).to_contain_text("one of 2023 or later can", timeout=WAIT_MS)
+        assert visit.page.locator("#summary tbody tr").count() == 3
+
+
 def test_plots_hold_the_data(browser: Browser, pages: Path) -> None:
     """A line for each setup, for each group when asked, and one for each series over time."""
     with Visit(browser, pages / "two.html") as visit:
