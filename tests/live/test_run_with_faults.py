@@ -313,6 +313,25 @@ def test_a_loss_of_power_takes_what_was_acknowledged_and_not_on_the_disk(place: 
     assert "lost" not in rules(result)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_loss_of_power_takes_what_a_slow_disk_had_not_synced_yet(place: Place, engine: str) -> None:
+    """With `appendfsync: everysec`: what was acknowledged since the last fsync, and the account says so."""
+    entries = (
+        "[{at: 2s, for: 5s, pause: consumers}, {at: 3s, for: 3s, disk: {fsyncDelay: 1h}},"
+        " {at: 4500ms, powerLoss: primary, restartAfter: 500ms}]"
+    )
+
+    result = faults(place, entries, "10s", server=f"engine: {engine}, config: {{appendonly: yes}}")
+
+    assert [one["error"] for one in result["faults"]["injections"]] == [None, None, None]
+    assert accounts_add_up(result)
+    (delivery,) = result["delivery"]
+    assert delivery["lost"] > 100
+    assert delivery["trimmed"] == 0
+    assert not result["faults"]["injections"][2]["promisesNoLoss"]
+    assert not result["faults"]["injections"][2]["dataLost"]
+
+
 def test_a_clock_that_jumps_lets_others_take_what_is_pending(place: Place) -> None:
     """Ahead by an hour, and a consumer that has just died looks idle for so long; without that nobody would claim."""
     if faketime_library() is None:
