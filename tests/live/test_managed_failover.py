@@ -14,7 +14,7 @@ from managed import eventually, present
 from ombdriver.bench.servers import managed
 from ombdriver.bench.servers.formation import ServerNode, info_fields
 from ombdriver.bench.servers.managed import ManagedServers
-from ombdriver.bench.servers.topology import ServerPlan, Topology
+from ombdriver.bench.servers.topology import MASTER_NAME, ServerPlan, Topology
 from ombdriver.errors import ServerError
 
 pytestmark = pytest.mark.usefixtures("tidy")
@@ -92,6 +92,25 @@ async def test_behind_sentinels_a_replica_takes_over(engine: str, password: str)
         await eventually(gone(replica))
         with pytest.raises(ServerError, match="the private server primary-1 has ended by itself"):
             servers.check()
+
+
+@pytest.mark.parametrize("engine", ["valkey", "redis"])
+async def test_behind_sentinels_who_comes_back_after_a_failover_is_no_primary(engine: str) -> None:
+    """Though it takes itself for one until a Sentinel has told it, some ten seconds later."""
+    async with await ManagedServers.start(ServerPlan(present(engine), "sentinel")) as servers:
+        primary, replica, *sentinels = servers.nodes
+        await primary.server.crash()
+
+        async def taken_over() -> bool:
+            asked = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME)
+            named = [await sentinel.ask(asked) for sentinel in sentinels]
+            return [["127.0.0.1", str(replica.port)]] in named
+
+        await eventually(taken_over)
+        await primary.server.start_again()
+
+        assert await servers.with_role("primary") == [replica]
+        assert await servers.with_role("replica") == [primary]
 
 
 @pytest.mark.parametrize("topology", ["standalone", "replicated"])

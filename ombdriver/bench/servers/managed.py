@@ -254,6 +254,8 @@ class ManagedServers:
 
         A shard is a primary of the plan with its replicas, whichever of them is the primary now. One that is down by
         order is nothing; one that hangs is what it was when it was asked last, and comes after those that answer.
+        Behind Sentinels the primary is whom they name: one that has come back after a failover takes itself for it too,
+        until they have told it.
         """
         if role == "sentinel":
             return [node for node in self.nodes if node.role == "sentinel"]
@@ -261,6 +263,8 @@ class ManagedServers:
             return self.data_nodes
         up = [node for node in self.data_nodes if not node.server.is_down]
         answered = dict(zip(up, await asyncio.gather(*map(self._ask_role, up)), strict=True))
+        if self.plan.topology == "sentinel" and (named := await self._named_primary(up)):
+            self._roles |= {node.name: "primary" if node is named else "replica" for node in up}
         found = [node for node in up if self._roles.get(node.name, node.role) == role]
         shards = [place.name for place in places(self.plan) if place.role == "primary"]
         return sorted(found, key=lambda node: (shards.index(node.place.follows or node.name), not answered[node]))
@@ -273,6 +277,15 @@ class ManagedServers:
                 self._roles[node.name] = "primary" if reply[0] == "master" else "replica"
                 return True
         return False
+
+    async def _named_primary(self, up: Sequence[ServerNode]) -> ServerNode | None:
+        """The one of `up` that a Sentinel of the latest epoch takes for the primary; None where that is another.
+
+        It may be the only one that knows yet.
+        """
+        sentinels = [node for node in self.nodes if node.role == "sentinel" and not node.server.is_down]
+        _, port = max(await asyncio.gather(*map(_named_port, sentinels)), default=(0, 0))
+        return next((node for node in up if node.port == port), None)
 
     async def primary_with_streams(self) -> ServerNode | None:
         """The first primary that holds a stream, so that whoever hits it is felt; the first one where none does."""
@@ -349,6 +362,20 @@ class ManagedServers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+
+async def _named_port(sentinel: ServerNode) -> tuple[int, int]:
+    """The port of whom a Sentinel takes for the primary, after the epoch of that; (0, 0) where it does not answer."""
+    with contextlib.suppress(NodeLostError, RefusedError):
+        known, address = await sentinel.ask(
+            ("SENTINEL", "MASTER", MASTER_NAME),
+            ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME),
+            timeout_s=ROLE_S,
+        )
+        if isinstance(known, list) and isinstance(address, list):
+            fields = dict(zip(map(str, known[::2]), map(str, known[1::2]), strict=True))
+            return int(fields["config-epoch"]), int(str(address[1]))
+    return 0, 0
 
 
 async def _ends(node: ServerNode) -> bool:
