@@ -1,5 +1,6 @@
 """Types of data as tables of a page: each key, its type or unit, and its meaning from the type's docstring."""
 
+import inspect
 import re
 import types
 import typing
@@ -20,8 +21,9 @@ def meanings(cls: type) -> dict[tuple[str, ...], str]:
     """The section `Attributes` of a docstring, and those of what a type inherits from: each text by its names."""
     found: dict[tuple[str, ...], str] = {}
     for each in reversed([cls, *getattr(cls, "__orig_bases__", ())]):
-        text = (getattr(each, "__doc__", None) or "").partition("\n    Attributes:\n")[2]
-        for names, meaning in re.findall(r"^        (\w[\w, ]*): (.*(?:\n {12}.*)*)", text, re.MULTILINE):
+        text = inspect.cleandoc(getattr(each, "__doc__", None) or "")  # which Python 3.13 has done by itself
+        section = re.split(r"\n(?=\S)", text.partition("\nAttributes:\n")[2])[0]
+        for names, meaning in re.findall(r"^ {4}(\w[\w, ]*): (.*(?:\n {8}.*)*)", section, re.MULTILINE):
             found[tuple(names.split(", "))] = re.sub(r"\bNone\b", "null", " ".join(meaning.split()).rstrip("."))
     return found
 

@@ -1,5 +1,6 @@
 """Options of producers, consumers and runners: what type checkers see is what is documented, checked and used."""
 
+import inspect
 import json
 from collections.abc import Callable
 from typing import Any, get_type_hints
@@ -25,7 +26,8 @@ def test_options_and_settings_have_the_same_names_and_types(options: Any, settin
 @pytest.mark.parametrize("settings", [ProducerSettings, ConsumerSettings, RunnerSettings])
 def test_every_option_is_documented(settings: Any) -> None:
     """In the docstring of its settings, by name."""
-    assert [name for name in settings.__dataclass_fields__ if f"\n        {name}: " not in settings.__doc__] == []
+    told = inspect.cleandoc(settings.__doc__)
+    assert [name for name in settings.__dataclass_fields__ if f"\n    {name}: " not in told] == []
 
 
 URL = "redis://127.0.0.1:1"
