@@ -32,7 +32,8 @@ _NO_PORT = re.compile(
     r"(?=[^/?#]*[^0-9/?#])[^/?#]*",
     re.I,
 )
-_QUERY = re.compile(r"(?P<key>[?&;](?:[a-z_]*password|[a-z_]*passwd|auth|token)=)[^&;#\s]*", re.I)
+# Behind a URL; and anywhere in the connection strings of other clients, HOST:PORT,password=…,ssl=True
+_QUERY = re.compile(r"(?P<key>(?:^|[?&;,\s])(?:[a-z_]*password|[a-z_]*passwd|pwd|auth|token)=)[^&;#\s]*", re.I)
 # Options behind the host that are no password. All others may be one that is mistyped.
 _PLAIN = r"db|client_name|protocol|(?:sentinel_)?username|ssl_(?!password)[a-z_]+|socket_[a-z_]+|[a-z_]*timeout"
 _MISTYPED = re.compile(rf"(?P<key>[?&](?!(?:{_PLAIN})=)[^=&#\s]*=)[^&#\s]*", re.I)
@@ -83,7 +84,7 @@ def redact_url(url: str) -> str:
 
 def redact_host(host: str) -> str:
     """What was given as a host, without the login that somebody may have written before it."""
-    return redact_url(host) if "://" in host else re.sub(".*@", f"{HIDDEN}@", host, flags=re.S)
+    return redact_url(host if "://" in host else re.sub(".*@", f"{HIDDEN}@", host, flags=re.S))
 
 
 def redact_text(text: str) -> str:

@@ -134,6 +134,21 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     return by_lower[found[0]] if found else None
 
 
+MOST_SUGGESTED = 8
+"""Of more names that may be meant, a list of all tells more."""
+
+
+def suggested(name: str, known: Iterable[str]) -> str | None:
+    """Whichever of `known` may be meant by `name`, as the end of a question: all that begin with it, if these are a
+    few (`redis-local or redis-tls`), or else the nearest; None when none is near.
+    """
+    names = list(known)
+    longer = [each for each in names if each.lower().startswith(f"{name.lower()}-")]
+    if 1 < len(longer) <= MOST_SUGGESTED:
+        return f"{', '.join(longer[:-1])} or {longer[-1]}"
+    return nearest(name, names)
+
+
 def camel_case(name: str) -> str:
     """A Python name as a key of JSON: `publish_errors` as `publishErrors`."""
     first, *rest = name.split("_")

@@ -313,6 +313,14 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return EXIT_INPUT
+    except click.NoSuchOption as error:
+        from ombdriver.bench.spec.foreign import OPTIONS
+
+        told = OPTIONS.get(error.option_name)
+        _end([error.format_message() if told is None else f"{error.option_name} {told}"], EXIT_INPUT)
+        if error.ctx:
+            click.echo(f"Try '{error.ctx.command_path} --help' for help.", err=True)
+        return EXIT_INPUT
     except click.ClickException as error:
         _end([" ".join(error.format_message().split())], EXIT_INPUT)
         if isinstance(error, click.UsageError) and error.ctx:

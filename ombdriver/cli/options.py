@@ -70,6 +70,10 @@ class WholeNumber(click.ParamType[int]):
         bounds = "digits only" if self.least is None else f"{self.least} to {self.most}"
         if isinstance(found, float) and found.is_integer():
             found = int(found)
+        if param is not None and param.name == "workers" and ":" in str(value):
+            from ombdriver.bench.spec.foreign import WORKERS_ARE_PROCESSES
+
+            self.fail(WORKERS_ARE_PROCESSES, param, ctx)
         if not isinstance(found, int):
             self.fail(f"{quoted(value)} is no whole number; write {bounds}", param, ctx)
         if (self.least is not None and found < self.least) or (self.most is not None and found > self.most):

@@ -76,11 +76,17 @@ def _rate(plan: Plan) -> str:
     )
 
 
+MANY = 100_000
+"""Messages per second from which on a part of one is not told."""
+
+
 def _producers(plan: Plan) -> str:
     if not plan.producers:
         return "none"
     rate = plan.rate if plan.profile is None else plan.profile.mean
-    each = "" if plan.search else f", {rate / plan.producers:,.6g} messages/s each"
+    of_one = rate / plan.producers
+    shown = f"{of_one:,.0f}" if of_one >= MANY else f"{of_one:,.6g}"
+    each = "" if plan.search else f", {shown} messages/s each"
     batches = f", in batches every {format_duration(plan.batch_ns)}" if plan.batch_ns else ""
     spins = ", in processes that spin" if any(worker.spins for worker in plan.workers) else ""
     return f"{plan.producers:,}{each}{batches}{spins}"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ombdriver.bench.spec.setup import FOLDER, Setup, setup_names
-from ombdriver.bench.units import nearest
+from ombdriver.bench.units import suggested
 from ombdriver.errors import InputError
 
 _PACKAGE = Path(__file__).parents[2]
@@ -82,6 +82,6 @@ def setup_path(name: str) -> Path:
 
 def _check_known(kind: str, name: str, known: list[str]) -> None:
     if name not in known:
-        near = nearest(name, known)
+        near = suggested(name, known)
         hint = f"did you mean {near}?" if near else f"`ombdriver {kind}s` lists them"
         raise InputError(f"there is no {kind} {name!r}; {hint}")

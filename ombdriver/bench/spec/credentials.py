@@ -75,13 +75,20 @@ def _secret(variable: str | None, path: str | None, field: str, environment: Map
             if not _VARIABLE.fullmatch(variable):
                 raise InputError(f"{field}Env: {_MAY_BE_PASSWORD}; write the name of an environment variable")
             raise InputError(f"{field}Env: the environment variable {variable} is not set; set it to the password")
+        if not environment[variable]:
+            raise InputError(f"{field}Env: the environment variable {variable} is empty; set it to the password")
         return environment[variable]
     if path is None:
         return None
     try:
-        return read_secret(Path(path)).decode().rstrip("\r\n")
+        lines = read_secret(Path(path)).decode().rstrip("\r\n").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         if isinstance(error, FileNotFoundError) and not _PATH.search(path):
             raise InputError(f"{field}File: {_MAY_BE_PASSWORD}; write the path of a file with the password") from None
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise InputError(f"{field}File: {path} can't be read ({reason}); name a file with the password") from error
+    if not lines:
+        raise InputError(f"{field}File: {path} is empty; write the password into it")
+    if len(lines) > 1:
+        raise InputError(f"{field}File: {path} has {len(lines)} lines; write the password alone into it")
+    return lines[0]

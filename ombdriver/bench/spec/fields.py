@@ -191,7 +191,9 @@ MAX_BACKLOG_GB = 100_000
 
 
 def _backlog_size(size: object) -> int | float:
-    if isinstance(size, bool) or not isinstance(size, int | float) or not 0 <= size <= MAX_BACKLOG_GB:
+    if isinstance(size, int | float) and not isinstance(size, bool) and not 0 <= size <= MAX_BACKLOG_GB:
+        raise ValueError(f"{quoted(size)} is out of range; write 0 for no backlog, up to {MAX_BACKLOG_GB} (GB)")
+    if isinstance(size, bool) or not isinstance(size, int | float):
         raise ValueError(f"{quoted(size)} is not a number of GB; write 0 for no backlog, or a number such as 1 or 0.5")
     return int(size) if size == int(size) else size
 

@@ -44,6 +44,9 @@ _OF_A_DRIVER: Mapping[str, str] = {
 """Keys of OMB's driver files, and what replaces them in a setup."""
 WORKLOAD_KEYS: Mapping[str, str] = {
     **{key: f"is a key of another version of OMB; {way_out}" for key, way_out in FORK_KEYS.items()},
+    "workload": "is no key of a file; write what is below it at the top, without it",
+    "stages": "is a key of k6; write rateProfile: [{duration: 30s, rate: 1000}, {duration: 30s, rate: 2000}]",
+    "vus": "is a key of k6; messages are due at producerRate, whoever sends them: write producersPerTopic",
     **dict.fromkeys(_OF_A_DRIVER, "is a key of OMB's driver files; remove it, and give that file with --setup"),
 }
 """What is said of keys in a workload that other tools have."""
@@ -51,7 +54,21 @@ SETUP_KEYS: Mapping[str, str] = {
     key: f"is a key of OMB's driver files; in a setup write {here}" for key, here in _OF_A_DRIVER.items()
 }
 """What is said of keys in a setup that other tools have."""
-HOLDS_A_WORKLOAD = ("topicGroups",)
+_OTHER_HOSTS = "workers on other hosts are placed by --scheduler and --hosts"
+_URL = "the server is named by --url redis://HOST:PORT/DB"
+OPTIONS: Mapping[str, str] = {
+    **dict.fromkeys(("--drivers", "-d"), "is an option of OMB; give its driver file with --setup"),
+    **dict.fromkeys(("--workers-file", "-wf", "-w"), f"is an option of OMB; {_OTHER_HOSTS}"),
+    **dict.fromkeys(("--host", "--server", "--port", "-s", "-p", "-u", "--uri"), f"is there not; {_URL}"),
+    **dict.fromkeys(
+        ("--password", "--pass", "--authenticate", "-a"),
+        "is there not; name the password in a setup, by passwordEnv or passwordFile, or write it into --url",
+    ),
+}
+"""Options of other tools (OMB, redis-cli, redis-benchmark, memtier_benchmark), and what replaces them here."""
+WORKERS_ARE_PROCESSES = f"workers are processes of this machine; write how many. {_OTHER_HOSTS.capitalize()}"
+"""What is said of addresses in the place of the number of workers, as OMB takes them."""
+HOLDS_A_WORKLOAD = ("topicGroups", "workload")
 """Of these, the keys that hold what else stands at the top: beside them nothing else is missing."""
 
 _SETUP = ("a setup of ombdriver; give it with --setup", frozenset({"driver"}))

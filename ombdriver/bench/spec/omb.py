@@ -4,7 +4,7 @@ OMB keeps the password in the file, so there, and only there, it may stand in on
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -23,6 +23,8 @@ _MEANINGLESS = {
     "jedisPoolMaxIdle": "how many Jedis connections may idle; here none is given back",
     "reset": "OMB flushes the whole server with it; here a run deletes what it created, and nothing else",
 }
+PREFIX = "redis"
+"""With which nearly all keys begin."""
 _KNOWN = ("name", DRIVER_CLASS, "redisHost", "redisPort", "redisUser", "redisPass", *_MEANINGLESS)
 _IN_A_SETUP = {
     "redisNodes": "names several servers, which OMB's driver does not take; write a setup of ombdriver with "
@@ -30,7 +32,9 @@ _IN_A_SETUP = {
     "redisSentinels": "names Sentinels, which OMB's driver does not take; write a setup of ombdriver with "
     "server: {master: NAME, url: [redis://HOST:PORT, ...]}",
     "redisDb": "names a database, which OMB's driver does not take; give --url redis://HOST:PORT/DB",
-    "redisTls": "asks for TLS, which OMB's driver does not take; give --url rediss://HOST:PORT",
+    **dict.fromkeys(
+        ("redisTls", "redisSsl"), "asks for TLS, which OMB's driver does not take; give --url rediss://HOST:PORT"
+    ),
 }
 """Keys of other versions of that driver, and what to write here."""
 _HOST = "write the name or the address of one server, without scheme and port"
@@ -64,7 +68,7 @@ def translated(document: YamlDocument) -> tuple[YamlDocument, list[str]]:
         if key in _IN_A_SETUP:
             wrong(key, _IN_A_SETUP[key])
         elif key not in _KNOWN:
-            near = nearest(key, [each for each in _KNOWN if each not in data])
+            near = _nearest(key, [each for each in _KNOWN if each not in data])
             hint = f"did you mean {near}?" if near else f"remove it (known: {', '.join(_KNOWN)})"
             wrong(key, f"unknown key in a driver file of OMB; {hint}")
         elif isinstance(value, str) and TEMPLATE.search(value) and key != "redisPass":
@@ -91,6 +95,14 @@ def translated(document: YamlDocument) -> tuple[YamlDocument, list[str]]:
     }
     notes = [f"{key} has no meaning here: {why}" for key, why in _MEANINGLESS.items() if key in data]
     return replace(document, data=setup), notes
+
+
+def _nearest(key: str, known: Sequence[str]) -> str | None:
+    """The nearest key; that all begin with the same word makes none nearer."""
+    near = nearest(key, known)
+    if near is None or nearest(key.removeprefix(PREFIX), [near.removeprefix(PREFIX)], cutoff=0.5) is None:
+        return None
+    return near
 
 
 def origin(document: YamlDocument) -> Origin:

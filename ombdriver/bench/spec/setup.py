@@ -21,7 +21,7 @@ from ombdriver.bench.spec.foreign import SETUP_KEYS, told_as
 from ombdriver.bench.spec.overrides import Assignment, assigned
 from ombdriver.bench.spec.setup_server import PASSWORDS, SERVER_RULES, Origin, Server, origin_of
 from ombdriver.bench.spec.yaml_file import YamlDocument, parse_document, read_text
-from ombdriver.bench.units import MS, SECOND, nearest, parse_duration, quoted
+from ombdriver.bench.units import MS, SECOND, parse_duration, quoted, suggested
 from ombdriver.errors import InputError
 
 LEAST_AGE_NS = 8 * SECOND
@@ -384,7 +384,7 @@ class Setup(CheckedModel):
         if name_or_path in setup_names():
             path = shipped
         elif (path := Path(name_or_path)).suffix not in (".yaml", ".yml"):
-            near = nearest(name_or_path, setup_names())
+            near = suggested(name_or_path, setup_names())
             hint = f"did you mean {near}?" if near else f"there are: {', '.join(setup_names())}"
             raise InputError(f"--setup: there is no setup {name_or_path!r}; {hint}")
         return cls.parse(read_text(path), str(path), given)

@@ -31,6 +31,8 @@ RECORD = "ombdriver:run:"
 ALIVE = "ombdriver:alive:"
 ALIVE_S = 60
 RENEW_S = 15.0
+HAND_BACK_S = 1.0
+"""How long the reply may take by which a run's mark is gone."""
 READ_S = 10
 """A consumer that is there asks more often than that: no BLOCK is longer than 5 s."""
 LOOKED_AT = 16
@@ -139,8 +141,12 @@ async def keep_renewing(control: Control, run_id: str, statistics: "Counter[str]
 
 
 async def hand_back(control: Control, run_id: str) -> None:
-    """Takes the run's mark away, so that what it could not delete may be cleaned at once."""
-    await control.count_of("UNLINK", [(ALIVE + run_id).encode()])
+    """Takes the run's mark away, so that what it could not delete may be cleaned at once.
+
+    Tried once: the mark expires by itself, and a server that refuses this has refused for long.
+    """
+    alive = (ALIVE + run_id).encode()
+    await control.ask(alive, "UNLINK", alive, bound_s=0, reply_timeout_s=HAND_BACK_S)
 
 
 async def delete(control: Control, run_id: str, made: Created) -> int:

@@ -120,7 +120,7 @@ def test_all_faults_of_a_file_are_told_at_once() -> None:
         ({"sampleInterval": "11s"}, "w.yaml:9: sampleInterval: 11s is longer than the test (10s); write a shorter one"),
         (
             {"consumerBacklogSizeGB": "-1"},
-            "w.yaml:9: consumerBacklogSizeGB: -1 is not a number of GB; write 0 for no backlog",
+            "w.yaml:9: consumerBacklogSizeGB: -1 is out of range; write 0 for no backlog",
         ),
         ({"consumerBacklogSizeGB": "1GiB"}, "w.yaml:9: consumerBacklogSizeGB: '1GiB' is not a number of GB;"),
         (
