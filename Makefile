@@ -131,6 +131,7 @@ check-wheel: wheel
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
 	$(BIN)/python -m tests.benchmarks.coordinator
+	$(BIN)/python -m tests.benchmarks.through_dask
 
 # Instructions per message of the library, of two revisions, where clocks are too noisy to compare times; takes valgrind
 # and some 15 minutes: make instructions AGAINST=main

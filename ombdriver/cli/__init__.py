@@ -184,7 +184,7 @@ def plan(**options: Any) -> None:
     from ombdriver.bench.report.series import describe_order
     from ombdriver.bench.run.request import plan_of
 
-    requests = build_requests(options, output=Path(), tags={})
+    requests = build_requests(options, output=Path(), tags={}, connects=False)
     _print_notes(requests)
     for request in requests:
         if request.standing is not None and request.standing.block == 1:

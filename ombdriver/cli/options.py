@@ -150,7 +150,8 @@ def build_requests(options: Mapping[str, Any], **more: Any) -> "list[Request]":
 
     Args:
         options: these values, and those of `result_options` that concern a run.
-        more: further options of one field (`rates`, `steps`), or others in place of these.
+        more: further options of one field (`rates`, `steps`), or others in place of these; `connects` is false where
+            hosts are only planned with, and no scheduler is needed.
 
     Raises:
         InputError: if anything of it can't be.
@@ -160,7 +161,7 @@ def build_requests(options: Mapping[str, Any], **more: Any) -> "list[Request]":
 
     values = {**options, **more}
     of_cluster = {name: values.pop(name) for name in OF_CLUSTER if name in values}
-    values["cluster"] = _cluster(**of_cluster)
+    values["cluster"] = _cluster(**of_cluster, connects=values.pop("connects", True))
     of_one_field = {name: values.pop(name) for name in _OF_ONE_FIELD if name in values}
     values |= {"setups": values["setups"] or USUAL_SETUPS, "is_named": bool(values["setups"])}
     return request.build_requests(options=option_assignments(**of_one_field), **values)
@@ -172,8 +173,12 @@ def _cluster(
     workers_per_host: int | None,
     placement: "Placement | None",
     insecure: bool,
+    *,
+    connects: bool,
 ) -> "Cluster | None":
     """The hosts that are asked for; None for this machine.
+
+    Args: as the options; `connects`: whether there has to be a scheduler.
 
     Raises:
         InputError: if it is not said how many, or there is no scheduler that has them.
@@ -190,11 +195,13 @@ def _cluster(
         if of_hosts := [name for name, value in given.items() if value is not None]:
             raise InputError(f"{of_hosts[0]}: is for several hosts; say how many by --hosts, or leave it out")
         return None
-    from ombdriver.bench.hosts.cluster import Cluster, find_scheduler
+    from ombdriver.bench.hosts.cluster import ADDRESS_VARIABLE, Cluster, find_scheduler
     from ombdriver.bench.plan.host_layout import HostLayout
 
     each = _WORKERS_PER_HOST if workers_per_host is None else workers_per_host
     layout = HostLayout(hosts, each, placement or "mixed")
+    if not connects and scheduler is None and not os.environ.get(ADDRESS_VARIABLE):
+        return Cluster(None, layout, insecure)
     return Cluster(find_scheduler(scheduler, os.environ), layout, insecure)
 
 
@@ -274,8 +281,9 @@ def request_options(verb: Verb) -> Verb:
         ),
         click.option(
             "--placement",
-            type=click.Choice(("mixed", "split")),
-            help="Each host sends and reads (when absent), or some send and the others read.",
+            type=click.Choice(("mixed", "split", "swarm")),
+            help="Each host sends and reads (when absent); or some send and the others read; or each sends and reads,"
+            " and end-to-end latencies are of what a host has sent to itself.",
         ),
         click.option(
             "--insecure", is_flag=True, help="Talk to a scheduler on another machine though it is not encrypted."

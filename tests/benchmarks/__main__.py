@@ -20,9 +20,10 @@ import uvloop
 
 from ombdriver import __version__
 from ombdriver.bench.metrics.histogram import HIGHEST_NS  # noqa: F401 - imports numpy before anything is timed
-from ombdriver.bench.results import environment, store
+from ombdriver.bench.results import store
 from ombdriver.bench.run.calibrate import record_cost
 from ombdriver.bench.servers.private_server import PrivateServer
+from ombdriver.bench.telemetry import installation
 from tests.benchmarks import frameworks, harness, ledger, library
 
 Figure = TypeVar("Figure")
@@ -180,7 +181,7 @@ def main() -> None:
         "formatVersion": 1,
         "version": __version__,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "host": environment.host(),
+        "host": installation.host(),
         "rounds": rounds,
     }
     sys.stdout.write(f"Result: {store.save_report('bench', report, options.output)}\n")

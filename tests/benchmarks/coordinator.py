@@ -3,8 +3,8 @@
 python -m tests.benchmarks.coordinator
 
 Bytes are made as agents send them, and given to the coordinator's connections; of what it says only questions for the
-time are answered. So figures are of all that it does but the network's part and TLS. Each host has two workers: one
-that sends 1,000 messages a second to a topic of its own, and one that reads these for three groups.
+time and for reports are answered. So figures are of all that it does but the network's part and TLS. Each host has two
+workers: one that sends 1,000 messages a second to a topic of its own, and one that reads these for three groups.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 import uvloop
 
-from ombdriver.bench.hosts.agent_protocol import Answer, Ask, Hello, Said, Unpacker, pack
+from ombdriver.bench.hosts.agent_protocol import Answer, Ask, Forward, Hello, Said, Unpacker, pack
 from ombdriver.bench.hosts.connection import Connection
 from ombdriver.bench.hosts.coordinator import Coordinator
 from ombdriver.bench.load.phase import Phase
@@ -51,11 +51,16 @@ testDuration: 60s
 
 
 class Agent(asyncio.Transport):
-    """Answers, as a host that is 3 days ahead, when it is asked for the time; drops all else that is written."""
+    """Answers, as a host that is 3 days ahead, when it is asked for the time; drops all else that is written.
+
+    Attributes:
+        reports: by the number of a worker, what it says when it is asked the next time.
+    """
 
     def __init__(self, connection: Connection) -> None:
         super().__init__()
         self._connection = connection
+        self.reports: dict[int, bytes] = {}
         self._unpacker = Unpacker(self._on_message)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -68,6 +73,9 @@ class Agent(asyncio.Transport):
             there_ns = time.monotonic_ns() + 3 * 86400 * SECOND
             answer = pack(Answer(message.sent_ns, there_ns, there_ns))
             asyncio.get_running_loop().call_soon(self._connection.data_received, answer)
+        elif isinstance(message, Forward) and isinstance(wire_format.decode(message.frame), protocol.Poll):
+            said = self.reports.pop(message.worker)
+            asyncio.get_running_loop().call_soon(self._connection.data_received, said)
 
     def close(self) -> None:
         """See `asyncio.Transport`."""
@@ -142,9 +150,11 @@ async def simulate(hosts: int) -> dict[str, float]:
 
 async def _simulate(plan: Plan, coordinator: Coordinator, begun_s: float) -> dict[str, float]:
     connections: list[Connection] = []
+    agents: list[Agent] = []
     for host in coordinator.hosts:
         connection = coordinator._accept()
-        connection.connection_made(Agent(connection))
+        agents.append(Agent(connection))
+        connection.connection_made(agents[-1])
         connection.data_received(pack(Hello(host.number, coordinator._token)))
         connections.append(connection)
     await coordinator.connected()
@@ -161,17 +171,13 @@ async def _simulate(plan: Plan, coordinator: Coordinator, begun_s: float) -> dic
     start_s = time.monotonic() - begun_s
     samples, took, size = Samples(), [], 0
     for second in range(SECONDS):
-        said = [
-            (worker.host, pack(Said(worker.index, wire_format.encode(report(plan, worker, second, samples)))))
-            for worker in plan.workers
-        ]
-        size = sum(len(data) for _, data in said)
+        size = 0
+        for worker in plan.workers:
+            said = pack(Said(worker.index, wire_format.encode(report(plan, worker, second, samples))))
+            agents[worker.host].reports[worker.index] = said
+            size += len(said)
         begun = time.process_time()
-        polling = asyncio.create_task(workers.poll())
-        await asyncio.sleep(0)
-        for number, data in said:
-            connections[number].data_received(data)
-        measurement.add(await polling)
+        measurement.add(await workers.poll())
         measurement.look(phase, (second + 1) * SECOND)
         took.append(time.process_time() - begun)
     assert measurement.collector.acknowledged == RATE * plan.producers * SECONDS

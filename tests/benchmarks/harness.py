@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ombdriver.bench.report.live import QuietView
-from ombdriver.bench.results import environment
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.run import runner
 from ombdriver.bench.run.calibrate import FLAT_OUT
@@ -13,6 +12,7 @@ from ombdriver.bench.run.request import Request
 from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
+from ombdriver.bench.telemetry import installation
 
 SETUP = """
     {{name: bench, driver: redis-streams, server: {{engine: valkey}}, streams: {{retention: 200000}},
@@ -76,7 +76,7 @@ async def trial(
         drainTimeout: 100ms}}"""
     setup = Setup.parse(SETUP.format(pacing=pacing), "bench").with_url(url)
     with tempfile.TemporaryDirectory(prefix="ombdriver-") as folder, Interrupt() as stop:
-        request = Request(Workload.parse(text, "bench"), setup, Path(folder), None, environment.usable_cores())
+        request = Request(Workload.parse(text, "bench"), setup, Path(folder), None, installation.usable_cores())
         finished = await runner.run(request, QuietView(), stop)
     assert finished is not None
     return Trial.of(finished.result)

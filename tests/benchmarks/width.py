@@ -13,7 +13,6 @@ from pathlib import Path
 
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.report.progress import Progress
-from ombdriver.bench.results import environment
 from ombdriver.bench.run import runner
 from ombdriver.bench.run.events import Finished, RunEvent
 from ombdriver.bench.run.phases import LEAD_NS
@@ -22,6 +21,7 @@ from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
+from ombdriver.bench.telemetry import installation
 
 MIB = 1 << 20
 OTHERS = 12
@@ -78,7 +78,7 @@ async def measured(url: str, shape: str) -> tuple[dict[str, float], str, Plan]:
 
     with tempfile.TemporaryDirectory(prefix="ombdriver-") as folder, Interrupt() as stop:
         workload, setup = Workload.parse(f"{{{text}}}", "width"), Setup.load("embedded").with_url(url)
-        request = Request(workload, setup, Path(folder), None, environment.usable_cores())
+        request = Request(workload, setup, Path(folder), None, installation.usable_cores())
         begun = time.monotonic()
         finished = await runner.run(request, view, stop, note)
         ended = time.monotonic()

@@ -7,6 +7,7 @@ nothing here listens where anybody else can reach it.
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -170,6 +171,25 @@ def exact(result: dict[str, Any]) -> list[tuple[int, int, int]]:
     return [(each["received"], each["lost"], each["duplicated"]) for each in result["delivery"]]
 
 
+def test_in_a_swarm_each_latency_is_of_one_clock(network: Network) -> None:
+    """The ledger is exact over all hosts; of the messages of two hosts each group counts that they came."""
+    more = ("--set", "workload.producersPerTopic=3", "--duration", "10s")
+    running = network.start_run("swarm", "--placement", "swarm", *more)
+    stdout, stderr = running.communicate(timeout=LIMIT_S * 2)
+
+    assert running.returncode in (0, 3), stderr + stdout
+    result = network.result("swarm")
+    assert exact(result) == [(20_000, 0, 0)] * 3
+    assert result["totals"]["received"] == 60_000
+    assert result["clockErrorMs"] == 0
+    for group in result["subscriptions"]:
+        assert group["endToEnd"]["count"] + group["receivedFromOtherHosts"] == 20_000
+        assert group["endToEnd"]["count"] in (6_666, 6_667)
+        assert 0 < group["endToEnd"]["p50"] < 1000
+    assert {"mostNegativeNs", "negativeSamples"}.isdisjoint(result["counters"])
+    until("end of the agents", lambda: agents() == [])
+
+
 @pytest.mark.parametrize("placement", ["mixed", "split"])
 def test_a_run_on_three_hosts_has_an_exact_ledger_and_latencies_of_milliseconds(
     network: Network, placement: str
@@ -184,11 +204,67 @@ def test_a_run_on_three_hosts_has_an_exact_ledger_and_latencies_of_milliseconds(
     for ahead_s, host in zip(AHEAD_S, result["environment"]["hosts"], strict=True):
         clock = host["clock"]  # what a namespace is ahead is known to the nanosecond
         assert abs(clock["aheadMs"] - 1000 * ahead_s) <= clock["errorMs"] + 0.01
+        assert "serverTime" in {each["witness"] for each in clock["witnesses"]}
+        for each in clock["witnesses"]:
+            assert abs(each["aheadMs"] - 1000 * ahead_s) <= each["errorMs"] + 0.01
+            assert each["beyondMs"] == 0
     assert 0 < result["clockErrorMs"] < 20
     for group in result["subscriptions"]:
         assert group["endToEnd"]["p50"] < 1000
     assert "clock" not in {each["rule"] for each in result["verdict"]["reasons"]}
     until("end of the agents", lambda: agents() == [])
+
+
+@contextlib.contextmanager
+def without_a_core(network: Network, number: int) -> Iterator[None]:
+    """All that host runs on one processor, where others are busy, and everything else here on the others."""
+    every = sorted(os.sched_getaffinity(0))
+    if len(every) < 2:
+        pytest.skip("takes two processors")
+    program = f"import os; os.sched_setaffinity(0, {{{every[0]}}})\nwhile os.getppid() == {os.getpid()}: pass"
+    ours = [each for root in network.processes for each in (psutil.Process(root.pid), *descendants(root.pid))]
+    busy = [subprocess.Popen([sys.executable, "-c", program], start_new_session=True) for _ in range(3)]
+    try:
+        for process in ours:
+            keep_on(process, every[:1] if on_host(process, number) else every[1:])
+        yield
+    finally:
+        for neighbour in busy:
+            neighbour.kill()
+            neighbour.wait()
+        for process in ours:
+            keep_on(process, every)
+
+
+def keep_on(process: psutil.Process, processors: list[int]) -> None:
+    """All threads of a process run there, and what they start."""
+    for thread in process.threads():
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(thread.id, processors)
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """What a process has started."""
+    return list(psutil.Process(pid).children(recursive=True))
+
+
+def test_a_host_that_starves_makes_the_run_invalid_and_is_named(network: Network) -> None:
+    """It sends, on a core that three others are busy on; what it took and lacked is told of each host."""
+    load = ("--rate", "10000", "--duration", "10s")
+    with without_a_core(network, 0):
+        running = network.start_run("starved", "--placement", "split", *load)
+        stdout, stderr = running.communicate(timeout=LIMIT_S * 2)
+
+    assert running.returncode == 3, stderr + stdout
+    result = network.result("starved")
+    assert result["verdict"]["status"] == "INVALID"
+    named = [each["message"] for each in result["verdict"]["reasons"] if each["rule"] in ("runDelay", "starved")]
+    assert any(f"worker 0 (produce) on host {HOSTS[0]}" in message for message in named)
+    taken = result["telemetry"]["hosts"][0]
+    assert taken["name"] == HOSTS[0]
+    assert taken["cores"] == 1
+    assert taken["cpu"]["mean"] > 0.9
+    assert re.search(rf"^ *{re.escape(HOSTS[0])} +1 ", stdout, re.MULTILINE)
 
 
 def interrupted(network: Network, output: str, number: int, harm: Any) -> tuple[dict[str, Any], str]:

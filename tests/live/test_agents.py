@@ -15,7 +15,8 @@ from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, ope
 from ombdriver.bench.hosts import agent_protocol
 from ombdriver.bench.hosts.agent import SERVER_NAME
 from ombdriver.bench.hosts.agent_process import AgentProcess
-from ombdriver.bench.hosts.coordinator import Coordinator
+from ombdriver.bench.hosts.coordinator import Coordinator, OwnClock
+from ombdriver.bench.hosts.kernel_clock import read_wall
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.recorder import Metrics
@@ -26,7 +27,9 @@ from ombdriver.bench.run.phases import LEAD_NS
 from ombdriver.bench.run.workers import Workers
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
+from ombdriver.bench.telemetry.hosts import HostSample
 from ombdriver.bench.worker import protocol
+from ombdriver.bench.worker.server_time import ask_server_time
 from ombdriver.errors import RunError, WorkerError
 
 RUN_ID = "hosts"
@@ -72,9 +75,10 @@ async def hosts(*names: str) -> AsyncIterator[tuple[Coordinator, list[psutil.Pro
     family: list[psutil.Process] = []
     try:
         async with Coordinator(names, "127.0.0.1") as coordinator:
-            agents += [AgentProcess(coordinator.orders(host)) for host in coordinator.hosts]
+            agents += [AgentProcess() for _ in coordinator.hosts]
+            started = zip(agents, coordinator.hosts, strict=True)
+            processes = [psutil.Process(agent.start(coordinator.orders(host))) for agent, host in started]
             await coordinator.connected()
-            processes = [psutil.Process(agent._process.pid) for agent in agents]
             yield coordinator, processes
             for process in processes:
                 with contextlib.suppress(psutil.NoSuchProcess):
@@ -105,10 +109,15 @@ async def test_workers_on_hosts_probe_send_receive_and_leave(valkey_url: str, dr
             if sum(report.received.get(name, 0) for report in reports for name in plan.subscriptions) == 2 * 500:
                 break
         error_ns = coordinator.clock_error_ns()
-        told = [host.clock_to_json() for host in coordinator.hosts]
+        own = OwnClock(read_wall(), await ask_server_time(driver))
+        told = [host.clock_to_json(own) for host in coordinator.hosts]
+        contradicted = [host.contradictions(own) for host in coordinator.hosts]
 
     assert 0 < error_ns < 10**9
     assert [abs(each["aheadMs"]) <= each["errorMs"] + 1 for each in told] == [True, True]
+    witnesses = [each for host in told for each in host["witnesses"] if each["witness"] == "serverTime"]
+    assert [abs(each["aheadMs"]) <= each["errorMs"] for each in witnesses] == [True, True]
+    assert contradicted == [{}, {}]
     of_groups = [each for (_, name, group, _), each in found.histograms.items() if name == "endToEnd" and group]
     latencies = Histogram.total(of_groups)
     assert latencies.count == 2 * 500
@@ -178,10 +187,43 @@ def one_host(url: str) -> Plan:
 async def test_an_agent_that_can_not_reach_its_coordinator_says_so(unused_tcp_port: int) -> None:
     """In one line, as its last word."""
     async with Coordinator(["alpha"], "127.0.0.1") as coordinator:
-        agent = AgentProcess({**coordinator.orders(coordinator.hosts[0]), "port": unused_tcp_port})
+        agent = AgentProcess()
+        agent.start({**coordinator.orders(coordinator.hosts[0]), "port": unused_tcp_port})
         fate = await asyncio.to_thread(agent.end, 20.0)
 
     assert f"exit code 1: the coordinator can't be reached at 127.0.0.1:{unused_tcp_port} (" in fate
+
+
+async def test_an_agent_that_nobody_asks_for_any_more_is_no_zombie() -> None:
+    """As after its coordinator was killed, and the engine has forgotten it."""
+    async with Coordinator(["alpha"], "127.0.0.1") as coordinator:
+        agent = AgentProcess()
+        process = psutil.Process(agent.start(coordinator.orders(coordinator.hosts[0])))
+        await coordinator.connected()
+
+    _, left = await asyncio.to_thread(psutil.wait_procs, [process], 15.0)
+    assert left == []
+    assert not psutil.pid_exists(process.pid)
+    assert agent.end(0.0) == "its agent ended with exit code 0"
+
+
+async def test_an_agent_tells_what_its_host_takes_by_the_clock_of_the_run(
+    valkey_url: str, driver: RedisStreamsDriver
+) -> None:
+    """Once a second, with the processor time of the engine that has started it: here of this process."""
+    plan, samples = plan_for(valkey_url), asyncio.Queue[HostSample]()
+    async with (
+        hosts("alpha", "beta") as (coordinator, _),
+        Workers(plan, "redis-streams", options(valkey_url), coordinator),
+    ):
+        coordinator.hosts[0].on_sample = samples.put_nowait
+        first, second = await samples.get(), await samples.get()
+        now_ns = time.monotonic_ns()
+
+    assert first.at_ns < second.at_ns <= now_ns
+    assert now_ns - second.at_ns < 5 * 10**9
+    assert first.agent_cpu_ns <= second.agent_cpu_ns
+    assert (second.engine_cpu_ns or 0) > 0
 
 
 async def test_a_stranger_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,9 @@
 """`ombdriver calibrate`, with short trials: every figure is there, and the null server is one that a run accepts."""
 
 from ombdriver.bench.report.calibration import describe_calibration
-from ombdriver.bench.results.environment import usable_cores
 from ombdriver.bench.run.calibrate import CORES_TO_SPIN, FLOOR_RATES, calibrate, least
 from ombdriver.bench.run.signals import Interrupt
+from ombdriver.bench.telemetry.installation import usable_cores
 
 
 async def test_a_calibration_measures_what_it_tells() -> None:

@@ -58,6 +58,60 @@ def test_a_run_on_two_hosts_is_a_run(place: Place, valkey_url: str, scheduler: P
     assert 0 < result["clockErrorMs"] < 1000
     assert "clocksOfHosts" in [each["kind"] for each in result["caveats"]]
     assert "clocks may be wrong by" in " ".join(finished.stdout.split())
+    assert {"cpu", "versions", "memoryBytes", "platform", "clock"} <= told[0].keys()
+    for usage in result["telemetry"]["hosts"]:
+        assert usage["cpu"]["mean"] > 0
+        assert 0 < usage["leastAvailableBytes"] < usage["memoryBytes"]
+        assert usage["engineCpu"]["mean"] is not None
+    assert result["telemetry"]["schedulerCpu"]["mean"] is not None
+    assert "Hosts in the measured window" in finished.stdout
+
+
+def test_in_a_swarm_latencies_are_of_what_a_host_has_sent_to_itself(
+    place: Place, valkey_url: str, scheduler: Path
+) -> None:
+    """No clock matters then; what came from another host is counted, and in the ledger."""
+    place.write(WORKLOAD)
+    there = ("--url", valkey_url, "--scheduler", str(scheduler), "--hosts", "2", "--placement", "swarm", "--plain")
+
+    finished = place.run("run", "w.yaml", *there)
+
+    assert sound(finished.returncode), finished.stderr
+    (result,) = place.results()
+    assert [(each["received"], each["lost"]) for each in result["delivery"]] == [(1000, 0)] * 2
+    assert [each["received"] for each in result["subscriptions"]] == [1000, 1000]
+    assert [each["receivedFromOtherHosts"] for each in result["subscriptions"]] == [500, 500]
+    assert [each["endToEnd"]["count"] for each in result["subscriptions"]] == [500, 500]
+    assert result["totals"]["receivedFromOtherHosts"] == 1000
+    assert result["clockErrorMs"] == 0
+    kinds = [each["kind"] for each in result["caveats"]]
+    assert "withinHosts" in kinds
+    assert "clocksOfHosts" not in kinds
+    assert "from other hosts" in finished.stdout
+
+
+def test_nothing_of_a_run_is_in_the_engines_tasks(place: Place, valkey_url: str, scheduler: Path) -> None:
+    """What it keeps of tasks everybody sees who reaches its dashboard: no secret of the run, no URL, no password."""
+    from distributed import Client
+
+    place.write(WORKLOAD)
+    there = ("--url", valkey_url, "--scheduler", str(scheduler), "--hosts", "2", "--plain")
+    with (
+        place.start("run", "w.yaml", *there) as running,
+        Client(scheduler_file=str(scheduler), set_as_default=False) as client,
+    ):
+        running.until("measure")
+        told = client.run_on_scheduler(
+            lambda dask_scheduler: (
+                repr([each.run_spec for each in dask_scheduler.tasks.values()])
+                + repr(list(dask_scheduler.transition_log))
+            )
+        )
+        running.end()
+
+    assert "AgentProcess" in told
+    for secret in ("token", "authority", valkey_url):
+        assert secret not in told
 
 
 def test_a_run_goes_on_when_its_scheduler_is_gone(place: Place, valkey_url: str, tmp_path: Path) -> None:

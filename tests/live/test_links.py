@@ -244,3 +244,15 @@ async def test_an_order_that_can_not_be_carried_out_is_an_error() -> None:
         with pytest.raises(LinkError, match="could not do"):
             await links.shape(1, LinkShape("down"))
         assert await links.open(1)
+
+
+async def test_a_process_of_links_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a run does not wait for it."""
+    monkeypatch.setattr("ombdriver.bench.servers.links.END_TIMEOUT_S", 0.2)
+    links = Links.start()
+    process = psutil.Process(links.pid)
+    process.suspend()
+
+    await links.aclose()
+
+    assert not psutil.pid_exists(process.pid)

@@ -82,6 +82,7 @@ def complete(result: dict[str, Any], messages: int, groups: int) -> None:
         "unsent": 0,
         "received": groups * messages,
         "receivedOfOthers": 0,
+        "receivedFromOtherHosts": 0,
     }
     assert [each["received"] for each in result["subscriptions"]] == [messages] * groups
     assert [each["endToEndResponse"]["count"] for each in result["subscriptions"]] == [messages] * groups

@@ -18,7 +18,6 @@ import redis.asyncio
 
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.report.live import QuietView
-from ombdriver.bench.results.environment import usable_cores
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.run import events, runner
 from ombdriver.bench.run.request import Request
@@ -26,6 +25,7 @@ from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
+from ombdriver.bench.telemetry.installation import usable_cores
 from ombdriver.errors import OmbdriverError
 from tests.live.rig import Rig
 from tests.trust.truth import Stretch

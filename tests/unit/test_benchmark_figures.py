@@ -1,5 +1,9 @@
 """The figures of `make bench` have the units that their names say."""
 
+from typing import Any
+
+import pytest
+
 from ombdriver.bench.metrics.latency import LatencySummary
 from ombdriver.bench.metrics.summary import MessagesPerWrite
 from ombdriver.bench.spec.setup import Setup
@@ -7,6 +11,7 @@ from ombdriver.bench.worker.protocol import Job
 from ombdriver.bench.worker.wire_format import encode
 from tests.benchmarks.coordinator import plan_for, simulate, table
 from tests.benchmarks.harness import SETUP, Trial
+from tests.benchmarks.through_dask import table as table_of_dask
 from tests.unit.bench.sample_result import figures, measurements, result
 
 WORKER = {"windowCpuSeconds": 12.0, "rssGrowthBytes": 4096}
@@ -62,3 +67,39 @@ def test_what_a_worker_has_to_know_of_a_run_does_not_grow_with_its_hosts() -> No
     assert many.for_a_worker().existing == many.existing
     jobs = [encode(Job(plan.for_a_worker(), plan.workers[0], "redis-streams", {})) for plan in (few, many)]
     assert len(jobs[1]) - len(jobs[0]) < 20
+
+
+def through_dask(ratio: float, engine: float | None, blocks: int = 10) -> tuple[str, bool]:
+    """What is told of blocks that differ by chance, and whose runs through Dask take `ratio` times as long."""
+    chance = [1 + 0.005 * ((at * 7) % 6 - 2.5) for at in range(2 * blocks)]
+
+    def told(scale: float) -> dict[str, Any]:
+        latency = {
+            "publishResponse": {"p50": scale, "p99": 4 * scale},
+            "endToEndResponse": {"p50": 2 * scale, "p99": 9 * scale},
+        }
+        usage = {"hosts": [{"engineCpu": {"mean": engine}}], "schedulerCpu": {"mean": 0.01}}
+        return {"latency": latency, "telemetry": usage, "verdict": {"status": "VALID"}}
+
+    return table_of_dask([told(each) for each in chance[:blocks]], [told(ratio * each) for each in chance[blocks:]])
+
+
+@pytest.mark.parametrize(
+    ("ratio", "engine", "fine"),
+    [(1.0, 0.01, True), (1.05, 0.01, True), (1.12, 0.01, False), (0.88, 0.01, False), (1.0, 0.05, False)],
+)
+def test_runs_through_dask_are_equivalent_where_all_that_is_possible_is_within_the_margin(
+    ratio: float, engine: float, fine: bool
+) -> None:
+    """Of the p50 by 10 %, of the p99 by 25 %; and Dask is to take less than 5 % of a core."""
+    text, found = through_dask(ratio, engine)
+
+    assert found == fine
+    assert ("| NO |" in text) == (engine < 0.05 and not fine)
+    assert f"Dask's processes took {engine + 0.01:.1%} of a core at most" in text
+    assert "local: 10 VALID" in text
+
+
+def test_without_a_figure_of_what_dask_took_nothing_is_shown() -> None:
+    """A scheduler that could not be asked is no idle one."""
+    assert through_dask(1.0, None)[1] is False

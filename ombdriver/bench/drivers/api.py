@@ -250,6 +250,16 @@ class Driver(Protocol):
         """
         ...
 
+    async def server_time_ns(self) -> int | None:
+        """The wall clock of the server, in ns; None where it does not tell, or several might.
+
+        Asked for some times when a run begins, of several hosts alone. A driver may do without this method.
+
+        Raises:
+            DriverError: if the server can't be reached.
+        """
+        ...
+
     async def delete_created(self) -> int:
         """Deletes exactly what this driver's `create_topics` made; returns how many topics' partitions that were.
 

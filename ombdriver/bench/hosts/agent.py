@@ -2,7 +2,8 @@
 
 `python -m ombdriver.bench.hosts.agent`, with its orders as JSON on standard input. It dials in, so a host needs no port
 that is open. What it started ends with it: when the coordinator says so by closing the connection, when that breaks,
-and when the coordinator is silent for too long. It answers exchanges of stamps, and reads nothing of what it relays.
+and when the coordinator is silent for too long. It answers exchanges of stamps, tells once a second what the host
+takes, and reads nothing of what it relays.
 """
 
 import asyncio
@@ -12,17 +13,20 @@ import signal
 import ssl
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from ombdriver.bench.hosts import agent_protocol
 from ombdriver.bench.hosts.connection import Connection
 from ombdriver.bench.hosts.fast_loop import run_fast
+from ombdriver.bench.hosts.kernel_clock import read_wall
 from ombdriver.bench.hosts.local import LocalLauncher, WorkerProcess
 from ombdriver.bench.limits import limit_reached
 from ombdriver.errors import OmbdriverError, RunError
 
 CONNECT_TIMEOUT_S = 10.0
+SAMPLE_EVERY_S = 1.0
 SERVER_NAME = "coordinator.ombdriver"
 """What the coordinator's certificate is for, wherever it is."""
 
@@ -94,6 +98,15 @@ class Agent:
             del self._workers[worker]
         self.connection.send(agent_protocol.Gone(worker, fate))
 
+    async def sample(self, engine: Sequence[int]) -> None:
+        """Tells what the host takes, once a second; `engine`: the processes of the engine here."""
+        from ombdriver.bench.telemetry.host_meter import HostMeter
+
+        meter = HostMeter(engine)
+        while True:
+            self.connection.send(agent_protocol.Sampled(meter.read(), read_wall()))
+            await asyncio.sleep(SAMPLE_EVERY_S)
+
     async def aclose(self) -> None:
         """Ends all workers, at once."""
         for process in list(self._workers.values()):
@@ -111,7 +124,7 @@ async def main(orders: dict[str, Any]) -> str:
 
     Args:
         orders: `address` and `port` of the coordinator, `host` (this one's number), `token`, and `authority`, a
-            certificate in PEM.
+            certificate in PEM; `engine`, the process ids of the engine here.
 
     Raises:
         RunError: if there is no coordinator at the address.
@@ -129,11 +142,13 @@ async def main(orders: dict[str, Any]) -> str:
         text = f"the coordinator can't be reached at {address}:{port} ({type(error).__name__}: {error})"
         raise RunError(text) from error
     agent.connection.send(agent_protocol.Hello(orders["host"], orders["token"]))
-    watching = loop.create_task(agent.connection.watch(0.5))
+    tasks = [loop.create_task(agent.connection.watch(0.5)), loop.create_task(agent.sample(orders["engine"]))]
     try:
         return await agent.ended
     finally:
-        watching.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await agent.aclose()
 
 

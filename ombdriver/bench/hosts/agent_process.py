@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,45 +18,60 @@ from typing import Any
 def host_facts() -> dict[str, Any]:
     """What this host is: plain data."""
     from ombdriver.bench.hosts import agent_protocol
+    from ombdriver.bench.telemetry import installation
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "version": str(agent_protocol.OWN),
         "name": socket.gethostname(),
-        "cores": cores,
-        "memoryBytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "cores": installation.usable_cores(),
         "python": platform.python_version(),
-        "kernel": f"{platform.system()} {platform.release()}",
+        **installation.host(),
+        "loadAverageAtStart": installation.load_average(),
     }
 
 
 class AgentProcess:
-    """The agent's process, started when this is made; an actor of Dask.
+    """The agent's process; an actor of Dask.
 
-    Args:
-        orders: what the agent is given; see `agent.main`.
+    It is made without arguments: those of a task are kept by the scheduler and shown in its dashboard, and the orders
+    hold the run's secret. Those of a call of an actor are not.
     """
 
-    def __init__(self, orders: Mapping[str, Any]) -> None:
+    def __init__(self) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
-        self._process = subprocess.Popen(
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, orders: Mapping[str, Any], *, has_nanny: bool = False) -> int:
+        """Starts it, once; its process id.
+
+        Args:
+            orders: what the agent is given; see `agent.main`.
+            has_nanny: whether the parent of this process is the engine's too.
+        """
+        engine = [os.getpid(), *([os.getppid()] if has_nanny else [])]
+        self._process = process = subprocess.Popen(
             [sys.executable, "-P", "-m", "ombdriver.bench.hosts.agent"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._said,
             start_new_session=True,  # signals to the engine's terminal are not for it
         )
-        assert self._process.stdin is not None
-        with self._process.stdin as pipe:
-            pipe.write(json.dumps(dict(orders)).encode())
+        assert process.stdin is not None
+        with process.stdin as pipe:
+            pipe.write(json.dumps({**orders, "engine": engine}).encode())
+        # Nobody may ask for it any more, as when the coordinator was killed: it is no zombie then.
+        threading.Thread(target=process.wait, name="agent", daemon=True).start()
+        return process.pid
 
     def ended(self) -> str | None:
         """What it said last and its exit code, if it has ended."""
-        code = self._process.poll()
+        code = None if self._process is None else self._process.poll()
         return None if code is None else self._fate(code)
 
     def end(self, within_s: float) -> str:
         """Waits until it has ended, and ends it by force when it has not in time; nothing of it can be asked then."""
+        if self._process is None:
+            return "its agent was not started"
         try:
             code = self._process.wait(within_s)
         except subprocess.TimeoutExpired:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ombdriver.bench.hosts.clock_witness import WallReading
+from ombdriver.bench.telemetry.hosts import HostSample
 from ombdriver.bench.worker import wire_format
 from ombdriver.bench.worker.serializer import Codec, Codecs, FormatError, from_bytes, to_bytes
 
@@ -100,7 +102,15 @@ class Answer:
     answered_ns: int
 
 
-Message = Launch | Forward | Signal | Ask | Hello | Started | Said | Gone | Answer
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """What the host took so far, by its own clock, and what its kernel says of that."""
+
+    sample: HostSample
+    wall: WallReading
+
+
+Message = Launch | Forward | Signal | Ask | Hello | Started | Said | Gone | Answer | Sampled
 
 _MESSAGE: Codec[Any] = Codecs({}).of(Message)
 OWN = wire_format.Version(

@@ -57,6 +57,8 @@ class ClockBounds:
         low_ns, high_ns: the host is ahead by so much more than `base_ns` then, at least and at most; shape (n,).
         base_ns: about what the host is ahead: what remains is small enough for a float.
         drift: what the host's clock gains on the run's, as a share of the time; 0 where it can't be told.
+        trend: the same, as it is taken to go on beyond the exchanges: of all that were fast, since a few seconds of
+            them tell little by two alone. It is within what they prove.
         rate_ns: by how much the bounds widen, for each nanosecond away from an exchange.
         steered: whether the exchanges fit no steady drift: the clock was slewed, or jumped.
         round_trip_ns: the shortest of any exchange.
@@ -67,6 +69,7 @@ class ClockBounds:
     high_ns: Floats
     base_ns: int
     drift: float
+    trend: float
     rate_ns: float
     steered: bool
     round_trip_ns: int
@@ -85,6 +88,7 @@ class ClockBounds:
         trips = (back - sent) - (answered - arrived)
         at = (times - times[0]).astype(np.float64)
         drift, freedom = _drift(at, low, high)
+        trend = _trend(at, low, high, drift, freedom)
         slope, rate = drift, RATE_CHANGE + freedom
         least, most = _envelope(at, low - slope * at, high - slope * at, rate)
         steered = bool((least > most).any())
@@ -94,7 +98,7 @@ class ClockBounds:
                 least, most = _envelope(at, low, high, rate)
                 if (least <= most).all():
                     break
-        return cls(times, least + slope * at, most + slope * at, base, drift, rate, steered, int(trips.min()))
+        return cls(times, least + slope * at, most + slope * at, base, drift, trend, rate, steered, int(trips.min()))
 
     @property
     def _slope(self) -> float:
@@ -108,7 +112,8 @@ class ClockBounds:
         at = float(min(max(run_ns, int(self.times_ns[0])), int(self.times_ns[-1])) - self.times_ns[0])
         times = (self.times_ns - self.times_ns[0]).astype(np.float64)
         middle = float(np.interp(at, times, (self.low_ns + self.high_ns) / 2))
-        return self.base_ns + round(middle + self._slope * (run_ns - int(self.times_ns[0]) - at))
+        trend = 0.0 if self.steered else self.trend
+        return self.base_ns + round(middle + trend * (run_ns - int(self.times_ns[0]) - at))
 
     def error_ns(self, offset_ns: int, start_ns: int, end_ns: int) -> int:
         """How wrong it is at most to take the host for `offset_ns` ahead, at any time from `start_ns` to `end_ns`."""
@@ -142,6 +147,25 @@ def _drift(at: Floats, low: Floats, high: Floats) -> tuple[float, float]:
     span = at[last] - at[first]
     middles, widths = (low + high) / 2, (high - low) / 2
     return float((middles[last] - middles[first]) / span), float((widths[last] + widths[first]) / span)
+
+
+FAST = 2.0
+"""Exchanges whose bounds are no wider than so many times those of the narrowest tell how a clock drifts."""
+
+
+def _trend(at: Floats, low: Floats, high: Floats, drift: float, freedom: float) -> float:
+    """The slope of a line through the middles of fast exchanges, as far as `drift` and its `freedom` allow it.
+
+    What one exchange tells wrongly by its jitter is a drift of many ppm over 2 s, and of all of them together of few.
+    """
+    widths = high - low
+    fast = widths <= FAST * widths.min()
+    times, middles = at[fast], ((low + high) / 2)[fast]
+    spread = times - times.mean()
+    if at[-1] < LEAST_SPAN_NS or times[-1] - times[0] < at[-1] / 2:
+        return drift
+    slope = float((spread * middles).sum() / (spread * spread).sum())
+    return min(max(slope, drift - freedom), drift + freedom)
 
 
 def _envelope(at: Floats, low: Floats, high: Floats, rate: float) -> tuple[Floats, Floats]:

@@ -23,19 +23,19 @@ class Cluster:
     """Hosts that a scheduler of Dask offers.
 
     Attributes:
-        scheduler: its address, as `tls://host:8786`.
+        scheduler: its address, as `tls://host:8786`; None where nothing is to be connected.
         layout: how many hosts, and what is on each.
         insecure: whether a scheduler elsewhere may be talked to in the clear.
     """
 
-    scheduler: str
+    scheduler: str | None
     layout: HostLayout
     insecure: bool = False
 
     @property
     def host(self) -> str:
         """The host of the scheduler's address; empty where there is none."""
-        return urlsplit(self.scheduler).hostname or ""
+        return urlsplit(self.scheduler or "").hostname or ""
 
     @property
     def on_this_machine(self) -> bool:
@@ -45,6 +45,8 @@ class Cluster:
     def errors(self) -> list[str]:
         """What speaks against it, for the command line."""
         found = self.layout.errors()
+        if self.scheduler is None:
+            return found
         if not self.host:
             found.append(f"--scheduler: {self.scheduler!r} names no host; write tls://HOST:8786, or a scheduler file")
         elif urlsplit(self.scheduler).scheme not in ENCRYPTED and not self.on_this_machine and not self.insecure:

@@ -9,18 +9,25 @@ import math
 import secrets
 import signal
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ombdriver.bench.hosts import agent_protocol
 from ombdriver.bench.hosts.agent import SERVER_NAME
 from ombdriver.bench.hosts.clock_bounds import ClockBounds, Exchange
+from ombdriver.bench.hosts.clock_witness import (
+    Claim,
+    WallReading,
+    kernels_claim,
+    servers_claim,
+)
 from ombdriver.bench.hosts.connection import Connection
 from ombdriver.bench.hosts.launcher import OnFrame, OnGone, OnMessage, opening, reading
-from ombdriver.bench.load.host_clock import HostClock
+from ombdriver.bench.load.host_clock import HostClock, ServerTime
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.servers.certificates import server_side
+from ombdriver.bench.telemetry.hosts import HostSample
 from ombdriver.bench.worker import protocol, wire_format
 from ombdriver.errors import RunError
 
@@ -48,6 +55,19 @@ def between_exchanges_s(hosts: int, *, is_first: bool) -> float:
     return FIRST_S / first_exchanges(hosts) if is_first else max(EVERY_S, hosts / MOST_A_SECOND)
 
 
+@dataclass(frozen=True, slots=True)
+class OwnClock:
+    """What witnesses say of the run's own clock.
+
+    Attributes:
+        wall: both clocks of this machine.
+        server_times: of the server, as this machine has asked for them.
+    """
+
+    wall: WallReading
+    server_times: Sequence[ServerTime] = ()
+
+
 class Host:
     """One host as the coordinator sees it.
 
@@ -58,18 +78,24 @@ class Host:
     Attributes:
         gone: why it can't be reached any more; None while it can.
         connected: done when its agent has dialled in; with an error when it is gone before that.
+        on_sample: is called with what the host took, by the run's clock, once a second.
     """
 
     def __init__(self, number: int, name: str) -> None:
         self.number, self.name = number, name
         self.gone: str | None = None
+        self.on_sample: Callable[[HostSample], None] = lambda _: None
         self.connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._workers: dict[int, RemoteWorker] = {}
         self._exchanges: list[Exchange] = []
+        self._wall: WallReading | None = None
+        self._server_times: Sequence[ServerTime] = ()
         self._phase: Phase | None = None
         self._clock = HostClock()
+        self._clock_since_ns = 0
+        self._holding = self._held = False
 
     def __repr__(self) -> str:
         return f"<Host {self.name}: {'gone' if self.gone else len(self._workers)}>"
@@ -87,6 +113,9 @@ class Host:
         match message:
             case agent_protocol.Answer(sent_ns, arrived_there_ns, answered_ns):
                 self._exchanges.append(Exchange(sent_ns, arrived_there_ns, answered_ns, arrived_ns))
+            case agent_protocol.Sampled(sample, wall):
+                self._wall = wall
+                self.on_sample(replace(sample, at_ns=sample.at_ns + self._clock.offset_ns))
             case agent_protocol.Said(number, frame):
                 if (worker := self._workers.get(number)) is not None:
                     worker.on_frame(frame)
@@ -133,14 +162,21 @@ class Host:
 
     def launch(self, job: protocol.Job, on_message: OnMessage, on_gone: OnGone) -> "RemoteWorker":
         """See `launcher.Launcher.launch`."""
-        number = job.worker.index
-        worker = self._workers[number] = RemoteWorker(self, number, reading(on_message), on_gone)
+        number, is_first = job.worker.index, not self._workers
+
+        def take(message: protocol.WorkerMessage) -> None:
+            if isinstance(message, protocol.Connected) and message.server_times:
+                self._server_times = message.server_times
+            on_message(message)
+
+        worker = self._workers[number] = RemoteWorker(self, number, reading(take), on_gone)
         if self.gone is not None:
             reason = f"was to be on host {self.name}, which is gone: {self.gone}"
             asyncio.get_running_loop().call_soon(worker.lose, reason)
             return worker
         self._clock = HostClock(-self.bounds().offset_at(time.monotonic_ns()))
-        self.send(agent_protocol.Launch(number, opening(replace(job, host_clock=self._clock))))
+        there = replace(job, host_clock=self._clock, tells_server_time=is_first)
+        self.send(agent_protocol.Launch(number, opening(there)))
         return worker
 
     # -- its clock -------------------------------------------------------------------------------------------------
@@ -159,26 +195,38 @@ class Host:
         return ClockBounds.of(self._exchanges)
 
     def clock_of(self, phase: Phase) -> HostClock:
-        """How its clock stands to the run's in the middle of a phase, for all of its workers the same."""
+        """How its clock stands to the run's in the middle of a phase, for all of its workers the same.
+
+        What is sent while consumers pause is read in a later phase, which has the same clock then: else a latency
+        would be a difference of two opinions of it.
+        """
         if self._phase is None or self._phase.start_ns != phase.start_ns:
-            self._clock = HostClock(-self.bounds().offset_at(phase.start_ns + phase.duration_ns // 2))
+            if not self._held:
+                self._clock = HostClock(-self.bounds().offset_at(phase.start_ns + phase.duration_ns // 2))
+                self._clock_since_ns = phase.start_ns
+            self._held = self._holding
         self._phase = phase
         return self._clock
+
+    def hold(self, *, paused: bool) -> None:
+        """Consumers pause from now on, or read again: whether messages are held for a later phase."""
+        self._holding = paused
+        self._held &= paused
 
     def clock_error_ns(self) -> int:
         """How wrong times of the last phase are at most, for what its workers were told of their clock.
 
-        Of a host that is gone, as long as it was there.
+        With those of the phases before it that had the same clock. Of a host that is gone, as long as it was there.
         """
         if self._phase is None:
             return 0
         end_ns = min(self._phase.end_ns, time.monotonic_ns())
         if self.gone is not None:
             end_ns = min(end_ns, self._exchanges[-1].back_ns)
-        start_ns = self._phase.start_ns  # which a run that is over early may not have come to
+        start_ns = self._clock_since_ns  # which a run that is over early may not have come to
         return self.bounds().error_ns(-self._clock.offset_ns, start_ns, max(start_ns, end_ns))
 
-    def clock_to_json(self) -> dict[str, Any]:
+    def clock_to_json(self, own: "OwnClock") -> dict[str, Any]:
         """What a result tells of its clock; times in ms."""
         bounds = self.bounds()
         return {
@@ -188,7 +236,34 @@ class Host:
             "steered": bounds.steered,
             "exchanges": self.exchanges,
             "roundTripMs": bounds.round_trip_ns / 1e6,
+            "kernel": None if self._wall is None else self._wall.to_json(),
+            "witnesses": [
+                {
+                    "witness": each.witness,
+                    "aheadMs": each.ahead_ns / 1e6,
+                    "errorMs": each.error_ns / 1e6,
+                    "beyondMs": self._beyond_ns(each) / 1e6,
+                }
+                for each in self.claims(own)
+            ],
         }
+
+    def claims(self, own: "OwnClock") -> list[Claim]:
+        """What the kernels and the server say of its clock, as far as they say anything."""
+        found = [servers_claim(own.server_times, self._server_times)]
+        if self._wall is not None:
+            found.append(kernels_claim(own.wall, self._wall))
+        return [each for each in found if each is not None]
+
+    def contradictions(self, own: "OwnClock") -> dict[str, int]:
+        """By how much (ns) each witness contradicts what the exchanges prove, by its name, if it does."""
+        beyond = {each.witness: self._beyond_ns(each) for each in self.claims(own)}
+        return {name: each for name, each in beyond.items() if each}
+
+    def _beyond_ns(self, claim: Claim) -> int:
+        bounds, at_ns = self.bounds(), claim.at_ns
+        offset_ns = bounds.offset_at(at_ns)
+        return claim.beyond_ns(offset_ns, bounds.error_ns(offset_ns, at_ns, at_ns))
 
 
 class RemoteWorker:
@@ -217,7 +292,9 @@ class RemoteWorker:
         """See `launcher.Endpoint.send`."""
         if self._gone.is_set():
             return
-        if isinstance(command, protocol.BeginPhase | protocol.ExtendPhase):
+        if isinstance(command, protocol.PauseConsumers | protocol.ResumeConsumers):
+            self._host.hold(paused=isinstance(command, protocol.PauseConsumers))
+        elif isinstance(command, protocol.BeginPhase | protocol.ExtendPhase):
             self._forward(protocol.SetClock(self._host.clock_of(command.phase)))
         self._forward(command)
 

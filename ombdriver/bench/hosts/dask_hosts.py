@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 import warnings
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +18,17 @@ from urllib.parse import urlsplit
 from ombdriver.bench.hosts import agent_protocol
 from ombdriver.bench.hosts.agent_process import AgentProcess, host_facts
 from ombdriver.bench.hosts.cluster import Cluster, is_loopback
-from ombdriver.bench.hosts.coordinator import Coordinator, Host
+from ombdriver.bench.hosts.coordinator import Coordinator, Host, OwnClock
+from ombdriver.bench.hosts.kernel_clock import read_wall
+from ombdriver.bench.load.host_clock import ServerTime
+from ombdriver.bench.telemetry.hosts import HostSample, HostSeries
 from ombdriver.errors import InputError, RunError
 
 logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S, CALL_TIMEOUT_S, END_TIMEOUT_S = 10.0, 30.0, 15.0
 LOOK_S = 0.2
+WATCH_EVERY_S, WATCH_TIMEOUT_S = 1.0, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +38,33 @@ class Hosts:
     Attributes:
         coordinator: launches workers on them.
         facts: what each of them is, in the coordinator's order.
+        scheduler: what the scheduler takes, as long as it can be asked.
     """
 
     coordinator: Coordinator
     facts: Sequence[Mapping[str, Any]]
+    scheduler: HostSeries
 
-    def to_json(self) -> list[dict[str, Any]]:
-        """The `environment.hosts` of a result."""
+    def series(self) -> list[HostSeries]:
+        """Takes what each of them tells of itself from now on, once a second."""
+        found = []
+        for host, facts in zip(self.coordinator.hosts, self.facts, strict=True):
+            series = HostSeries(host.name, facts)
+            host.on_sample = series.add
+            found.append(series)
+        return found
+
+    def contradictions(self, server_times: Sequence[ServerTime]) -> list[tuple[str, str, int]]:
+        """Host, witness, and by how much (ns) that contradicts what exchanges prove; `server_times` as asked here."""
+        own = OwnClock(read_wall(), server_times)
+        each = self.coordinator.hosts
+        return [(host.name, witness, ns) for host in each for witness, ns in host.contradictions(own).items()]
+
+    def to_json(self, server_times: Sequence[ServerTime]) -> list[dict[str, Any]]:
+        """The `environment.hosts` of a result; `server_times` as asked here."""
+        own = OwnClock(read_wall(), server_times)
         hosts = zip(self.coordinator.hosts, self.facts, strict=True)
-        return [{**facts, "name": host.name, "clock": host.clock_to_json()} for host, facts in hosts]
+        return [{**facts, "name": host.name, "clock": host.clock_to_json(own)} for host, facts in hosts]
 
 
 @contextlib.asynccontextmanager
@@ -52,23 +75,26 @@ async def connected(cluster: Cluster) -> AsyncIterator[Hosts]:
         InputError: if Dask is not installed here.
         RunError: if there is no scheduler, too few hosts, one of another version, or one that can't be reached.
     """
+    address = cluster.scheduler
+    assert address is not None  # only plans do without
     async with contextlib.AsyncExitStack() as stack:
-        client = await _client(cluster, stack)
+        client = await _client(address, stack)
         try:
             offered = (await client.scheduler.identity(n_workers=-1))["workers"]
         except OSError as error:
-            raise RunError(f"the scheduler at {cluster.scheduler} is gone: {error}") from error
-        chosen = one_per_host(list(offered), cluster.layout.hosts, cluster.scheduler)
+            raise RunError(f"the scheduler at {address} is gone: {error}") from error
+        chosen = one_per_host(list(offered), cluster.layout.hosts, address)
+        nannies = [bool(offered[worker].get("nanny")) for worker in chosen]
         facts = await _side_by_side([_facts(client, worker) for worker in chosen], [])
         names = names_of([str(each["name"]) for each in facts], [_host_of(worker) for worker in chosen])
         _compare_versions(names, facts)
         agents: list[Any] = []
         stack.push_async_callback(_end, agents)
         coordinator = await stack.enter_async_context(
-            Coordinator(names, _address_towards(peer_elsewhere(cluster.scheduler, chosen)))
+            Coordinator(names, _address_towards(peer_elsewhere(address, chosen)))
         )
-        pairs = zip(chosen, coordinator.hosts, strict=True)
-        await _side_by_side([_agent(client, worker, coordinator, host) for worker, host in pairs], agents)
+        places = zip(chosen, nannies, coordinator.hosts, strict=True)
+        await _side_by_side([_agent(client, *place, coordinator) for place in places], agents)
         looking = asyncio.create_task(_look(agents, coordinator))
         try:
             await coordinator.connected()
@@ -76,10 +102,16 @@ async def connected(cluster: Cluster) -> AsyncIterator[Hosts]:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
         logger.info("connected: %s", ", ".join(names))
-        yield Hosts(coordinator, facts)
+        scheduler = HostSeries(address, {})
+        watching = asyncio.create_task(_watch_scheduler(client, scheduler))
+        try:
+            yield Hosts(coordinator, facts, scheduler)
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
 
-async def _client(cluster: Cluster, stack: contextlib.AsyncExitStack) -> Any:
+async def _client(scheduler: str, stack: contextlib.AsyncExitStack) -> Any:
     try:
         import distributed
     except ModuleNotFoundError as error:
@@ -92,14 +124,14 @@ async def _client(cluster: Cluster, stack: contextlib.AsyncExitStack) -> Any:
     client = None
     try:
         client = make(  # reads the certificates that Dask's settings name
-            cluster.scheduler, asynchronous=True, set_as_default=False, timeout=CONNECT_TIMEOUT_S, name="ombdriver"
+            scheduler, asynchronous=True, set_as_default=False, timeout=CONNECT_TIMEOUT_S, name="ombdriver"
         )
         await client
     except Exception as error:  # of any kind: of files, TLS, addresses, versions, time
         if client is not None:
             await client.close(timeout=1)
         raise RunError(
-            f"no scheduler of Dask answers at {cluster.scheduler} ({_in_a_line(error)}); see whether it is up, and for"
+            f"no scheduler of Dask answers at {scheduler} ({_in_a_line(error)}); see whether it is up, and for"
             " tls:// whether Dask's own settings (distributed.comm.tls) name the certificates"
         ) from error
     stack.push_async_callback(client.close, timeout=2)
@@ -168,16 +200,13 @@ async def _side_by_side(calls: Sequence[Coroutine[Any, Any, Any]], found: list[A
     return found
 
 
-async def _agent(client: Any, worker: str, coordinator: Coordinator, host: Host) -> Any:
-    future = client.submit(
-        AgentProcess,
-        coordinator.orders(host),
-        workers=[worker],
-        allow_other_workers=False,
-        actor=True,
-        pure=False,
-    )
-    return await _result(future, host.name, "its agent could not be started")
+async def _agent(client: Any, worker: str, has_nanny: bool, host: Host, coordinator: Coordinator) -> Any:
+    future = client.submit(AgentProcess, workers=[worker], allow_other_workers=False, actor=True, pure=False)
+    agent = await _result(future, host.name, what := "its agent could not be started")
+    with client.as_current():  # by which an actor finds the client for this call, and keeps it for all later ones
+        started = agent.start(dict(coordinator.orders(host)), has_nanny=has_nanny)
+    await _result(started, host.name, what)
+    return agent
 
 
 async def _facts(client: Any, worker: str) -> Mapping[str, Any]:
@@ -225,6 +254,16 @@ async def _look(agents: Sequence[Any], coordinator: Coordinator) -> None:
             if host.gone is None and (fate := await agent.ended()) is not None:
                 host.lose(fate)
         await asyncio.sleep(LOOK_S)
+
+
+async def _watch_scheduler(client: Any, series: HostSeries) -> None:
+    """Asks the scheduler once a second for its processor time; one that is gone, or does not tell, not again."""
+    with contextlib.suppress(Exception):  # of any kind: a run goes on without its scheduler
+        while True:
+            async with asyncio.timeout(WATCH_TIMEOUT_S):
+                cpu_ns = await client.run_on_scheduler(time.process_time_ns)
+            series.add(HostSample(time.monotonic_ns(), engine_cpu_ns=cpu_ns))
+            await asyncio.sleep(WATCH_EVERY_S)
 
 
 async def _end(agents: Sequence[Any]) -> None:

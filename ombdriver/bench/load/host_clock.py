@@ -37,3 +37,12 @@ class HostClock:
 
 SAME_HOST = HostClock()
 """On the host that commands, both clocks are one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTime:
+    """One TIME of the server, asked for by a host, of whose monotonic clock the first and the last are."""
+
+    asked_ns: int
+    server_ns: int
+    answered_ns: int

@@ -18,6 +18,7 @@ from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.confidence import Interval, intervals
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.latency import LatencySummary, summarise
+from ombdriver.bench.metrics.recorder import OF_OTHER_HOSTS
 from ombdriver.bench.metrics.summary import (
     DELAY_PARTS,
     FAMILIES,
@@ -37,7 +38,7 @@ FAILED = ("failed",)
 """Messages that met an error; they stand in `publishResponse` at the time from due until then."""
 WITHOUT_REPLY = ("unsent", "unanswered")
 """Messages that stand in `publishResponse` at (end - intended)."""
-_TOTALS = {"published": "publish", "publish_errors": "failed", "received": "endToEnd"}
+_TOTALS = {"published": "publish", "publish_errors": "failed"}
 """Totals that are known while a phase goes on, and the histogram that counts them."""
 _EVENTS = {"publishRate": "published", "publishErrorRate": "failed", "consumeRate": "received"}
 """The events that each rate counts."""
@@ -176,6 +177,7 @@ class PhaseView:
 
         unsent, due = recorded("unsent"), recorded("publish").count + recorded("unanswered").count
         received = recorded("endToEnd", name).count
+        received += self._collector.count(self.phase, OF_OTHER_HOSTS, name, interval)
         if due <= received:
             return unsent
         middle_ns = self.phase.start_ns + interval * self.interval_ns + self.interval_ns // 2
@@ -201,6 +203,17 @@ class PhaseView:
         """Events of `kind` in all of the phase, and in the drain after it."""
         return self._collector.total_count(self.phase, kind, group)
 
+    def received(self, group: str | None = None) -> int:
+        """Messages that were due in these intervals and that consumers were given, whenever they came."""
+        return self.histogram("endToEnd", group).count + self.received_from_other_hosts(group)
+
+    def received_from_other_hosts(self, group: str | None = None) -> int:
+        """Of those received, how many have no latency, since another host had sent them (`plan.swarm`)."""
+        names = self.subscriptions if group is None else (group,)
+        if not self._is_part:
+            return sum(self.total_events(OF_OTHER_HOSTS, name) for name in names)
+        return sum(self.events(OF_OTHER_HOSTS, name) for name in names)
+
     def rate(self, family: str, group: str | None = None) -> float | None:
         """See `figures.Source`. Over the sample intervals."""
         if self.rated_ns <= 0:
@@ -211,6 +224,10 @@ class PhaseView:
         """See `figures.Source`. None for what is known at the end only."""
         if attribute in WITHOUT_REPLY and self._ended_ns is not None:
             return self.histogram(attribute).count
+        if attribute == "received":
+            return self.received(group)
+        if attribute == "received_from_other_hosts":
+            return self.received_from_other_hosts(group)
         return self.histogram(_TOTALS[attribute], group).count if attribute in _TOTALS else None
 
     def duration(self, family: str, group: str | None) -> float | None:
@@ -348,6 +365,7 @@ def run_metrics(
             received=sum(each.received for each in subscriptions),
             indeterminate=ledger.indeterminate,
             received_of_others=view.events("foreign"),
+            received_from_other_hosts=view.received_from_other_hosts(),
         ),
         delivery=ledger.deliveries,
         warm_up_losses=ledger.warm_up_losses,
@@ -389,7 +407,8 @@ def _subscription_metrics(view: PhaseView, name: str, factor: int, only_reads: b
         )
     return SubscriptionMetrics(
         name=name,
-        received=view.events("foreign", name) if only_reads else view.histogram("endToEnd", name).count,
+        received=view.events("foreign", name) if only_reads else view.received(name),
+        received_from_other_hosts=view.received_from_other_hosts(name),
         consume_rate=view.rate("consumeRate", name) or 0.0,
         latency=latency,
     )

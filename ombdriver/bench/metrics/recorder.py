@@ -22,6 +22,9 @@ MomentKey = tuple[str, str | None]
 MOMENT_NS = 10_000_000
 """How finely it is told for how long nothing was acknowledged or delivered, where faults are injected."""
 
+OF_OTHER_HOSTS = "receivedFromOtherHosts"
+"""The kind of messages that came and have no latency, since two hosts' clocks would have to agree on it."""
+
 AFTER_END = -1
 """In place of the interval: after the end of the phase, in its drain. Merging intervals two by two keeps it."""
 
@@ -145,6 +148,11 @@ class Recorder:
         for phase, interval, chosen in self._split(np.array(times, np.int64)):
             number = int((numbers if chosen is None else numbers[chosen]).sum())
             self._metrics.add_count((phase, kind, group, interval), number)
+
+    def count_intended(self, kind: str, group: str | None, intended: Int64s) -> None:
+        """Counts messages by the time at which each was intended, as `record` does; shape (n,), ns."""
+        for phase, interval, chosen in self._split(intended):
+            self._metrics.add_count((phase, kind, group, interval), len(intended if chosen is None else chosen))
 
     def _split(self, times: Int64s) -> list[tuple[int, int, Int64s | None]]:
         """(phase, interval, which) for each that occurs; `which` None means all of `times`."""

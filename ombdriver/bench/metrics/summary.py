@@ -64,12 +64,14 @@ class SubscriptionMetrics:
             messages of others that arrived inside the window.
         consume_rate: messages per second that arrived inside the window.
         latency: a distribution for each of `GROUP_FAMILIES`.
+        received_from_other_hosts: of `received`, as in `Totals`.
     """
 
     name: str
     received: int
     consume_rate: float
     latency: Mapping[str, Distribution]
+    received_from_other_hosts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class Totals:
             hold them or not.
         received_of_others: messages that others had sent and that consumers were given inside the window, over all
             subscriptions together; of topics that exist.
+        received_from_other_hosts: of `received`: messages that another host had sent, where latencies are counted
+            within hosts alone; they are in no end-to-end latency.
     """
 
     published: int
@@ -95,6 +99,7 @@ class Totals:
     unanswered: int = 0
     indeterminate: int = 0
     received_of_others: int = 0
+    received_from_other_hosts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from typing import Any, Literal, get_args
 
 from ombdriver.errors import InputError
 
-Placement = Literal["mixed", "split"]
-"""`mixed`: every host sends and reads; `split`: some hosts send, and the others read."""
+Placement = Literal["mixed", "split", "swarm"]
+"""`mixed`: every host sends and reads; `split`: some hosts send, and the others read; `swarm`: every host sends and
+reads, and end-to-end latencies are of messages that a host has sent to itself (`plan.swarm`)."""
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 MOST_HOSTS, MOST_WORKERS_PER_HOST = 1000, 64
 
@@ -26,6 +27,11 @@ class HostLayout:
     workers_per_host: int
     placement: Placement
 
+    @property
+    def within_hosts(self) -> bool:
+        """Whether end-to-end latencies are within one host each, so that no two clocks are compared."""
+        return self.placement == "swarm" or self.hosts == 1
+
     def to_json(self) -> dict[str, Any]:
         """The `environment.layout` of a result."""
         return {"hosts": self.hosts, "workersPerHost": self.workers_per_host, "placement": self.placement}
@@ -39,7 +45,7 @@ class HostLayout:
         ):
             if not 1 <= value <= most:
                 found.append(f"{name}: {value} is out of range; write 1 to {most:,}")
-        if self.placement == "mixed" and self.workers_per_host == 1:
+        if self.placement != "split" and self.workers_per_host == 1:
             found.append(
                 "--workers-per-host: 1 is too few where each host sends and reads, which are never one process; write 2"
                 " or more, or --placement split"

@@ -71,6 +71,7 @@ class WorkerPlan:
     """One process. `producers` rise by index; `role` is `both` only with a driver that lives within one process.
 
     One that `spins` never sleeps while it sends (`pacing: spin`). `host`: where it is, of the run's hosts from 0 on.
+    `counted`: the producers whose messages have end-to-end latencies here; None for all (`plan.swarm`).
     """
 
     index: int
@@ -79,6 +80,7 @@ class WorkerPlan:
     consumers: tuple[ConsumerAssignment, ...] = ()
     spins: bool = False
     host: int = 0
+    counted: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

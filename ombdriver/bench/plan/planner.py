@@ -1,6 +1,7 @@
 """A workload and a setup become a plan: who sends and reads what, in which process, at which rate. Pure."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -21,6 +22,7 @@ from ombdriver.bench.plan.plan import (
     SearchPlan,
     WorkerPlan,
 )
+from ombdriver.bench.plan.swarm import counted_producers, hosts_of_readers
 from ombdriver.bench.spec.setup import STREAMS_DRIVER, Setup
 from ombdriver.bench.spec.thresholds import Threshold
 from ombdriver.bench.spec.workload import Workload
@@ -162,6 +164,8 @@ def _workers(
     copies = len({each.subscription for each in readers})
     if layout is not None:
         sending, reading = layout.places(copies, len(producers), len(readers))
+        if layout.placement == "swarm":
+            return _swarm(producers, readers, sending, layout)
         return _dealt(producers, readers, sending, reading)
     spins = setup.client.pacing == "spin" and bool(producers)
     if setup.loopback:
@@ -192,6 +196,24 @@ def _dealt(
             for n, host in enumerate(reading)
         ),
     )
+
+
+def _swarm(
+    producers: Sequence[ProducerAssignment],
+    readers: Sequence[ConsumerAssignment],
+    sending: Sequence[int],
+    layout: HostLayout,
+) -> tuple[WorkerPlan, ...]:
+    """Producers in turn to the processes that send, and readers to hosts that send to them."""
+    places = hosts_of_readers(producers, readers, sending, layout.hosts)
+    each = max(1, layout.workers_per_host - max(Counter(sending).values()))
+    workers = list(_dealt(producers, (), sending, ()))
+    for host in range(layout.hosts):
+        mine = [reader for reader, place in zip(readers, places, strict=True) if place == host]
+        counted = counted_producers(producers, sending, host)
+        for n in range(min(each, len(mine))):
+            workers.append(WorkerPlan(len(workers), "consume", (), tuple(mine[n::each]), host=host, counted=counted))
+    return tuple(workers)
 
 
 def _check_spinning(setup: Setup, producing: int, consuming: int, cores: int) -> None:

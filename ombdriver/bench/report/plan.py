@@ -31,6 +31,7 @@ def describe(plan: Plan, workload: Workload, setup: Setup) -> str:
         ("expected", _expected(plan)),
         ("workers", f"{len(plan.workers)}"),
         *_workers(plan),
+        *_latencies(plan),
     ]
     if not setup.loopback:
         facts += [
@@ -196,6 +197,13 @@ def _workers(plan: Plan) -> list[tuple[str, str]]:
         where = f", on host {worker.host + 1}" if max(each.host for each in plan.workers) else ""
         rows.append(("", f"worker {worker.index}: {worker.role}, {' and '.join(work)}{where}"))
     return rows
+
+
+def _latencies(plan: Plan) -> list[tuple[str, str]]:
+    if all(worker.counted is None for worker in plan.workers):
+        return []
+    told = "end-to-end ones of messages alone that a host has sent to itself; of the others their count"
+    return [("latencies", told)]
 
 
 def _faults(plan: Plan) -> list[tuple[str, str]]:

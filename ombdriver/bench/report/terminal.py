@@ -16,7 +16,7 @@ from rich.text import Text
 
 from ombdriver.bench.metrics.figures import MAIN
 from ombdriver.bench.metrics.summary import WindowDelivery
-from ombdriver.bench.report import backlog, faults, latencies, units
+from ombdriver.bench.report import backlog, faults, host_words, latencies, units
 from ombdriver.bench.report.console import print_all, unwrapped
 from ombdriver.bench.report.marks import legends, marked, threshold_figure
 from ombdriver.bench.report.search import (
@@ -87,6 +87,7 @@ def _parts(result: Result) -> Iterator[RenderableType]:
     if result.telemetry is not None:
         yield _heading("Server and processes of the measured window, CPU as a share of one core")
         yield from _processes_block(result, _table("", "mean", "peak"))
+    yield from _hosts_block(result)
     if result.caveats:
         yield _heading("Caveats")
         for caveat in result.caveats:
@@ -205,6 +206,8 @@ def _rates(result: Result, groups: Sequence[Subscription]) -> Table:
     table.add_row("received", received, units.rate(result.mean_rate("consumeRate")), _n(totals["received"]))
     for group in groups:
         table.add_row(Text(f"  {group.name}"), each, units.rate(group.consume_rate), units.count(group.received))
+    if totals.get("receivedFromOtherHosts"):
+        table.add_row("  from other hosts", "", "", _n(totals["receivedFromOtherHosts"]))
     if target and totals.get("receivedOfOthers"):
         table.add_row("messages of others", "", "", _n(totals["receivedOfOthers"]))
     return table
@@ -277,6 +280,24 @@ def _worker_counts(workers: Any) -> Iterator[str]:
         yield f"{units.many(stalls, 'worker stall')} of {units.latency(longest)} at most"
     elif workers:
         yield "no worker stalled"
+
+
+def _hosts_block(result: Result) -> Iterator[RenderableType]:
+    """The table under its heading; nothing for a run on this machine."""
+    rows = host_words.rows(result)
+    if not rows:
+        return
+    yield _heading("Hosts in the measured window, CPU as a share of one core")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("", min_width=10, overflow="fold")
+    for column in host_words.COLUMNS:
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, cells in rows:
+        table.add_row(Text(name), *cells)
+    yield table
+    if told := host_words.left_out(result):
+        yield Text(f"({told})")
+    yield Text(host_words.EXPLAINED)
 
 
 LIMITS = {

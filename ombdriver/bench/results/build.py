@@ -133,6 +133,7 @@ def build_result(metrics: RunMetrics, run: RunRecord, assessment: Assessment) ->
             "unanswered": totals.unanswered,
             "received": totals.received,
             "receivedOfOthers": totals.received_of_others,
+            "receivedFromOtherHosts": totals.received_from_other_hosts,
         },
         delivery=tuple(metrics.delivery),
         faults=None if run.durability is None else faults_to_json(metrics.faults, run.durability),
@@ -145,6 +146,7 @@ def build_result(metrics: RunMetrics, run: RunRecord, assessment: Assessment) ->
                 each.received,
                 round(each.consume_rate, 3),
                 {family: each.latency[family].total for family in GROUP_FAMILIES},
+                each.received_from_other_hosts,
             )
             for each in metrics.subscriptions
         ),

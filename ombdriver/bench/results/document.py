@@ -324,6 +324,8 @@ class Totals(TypedDict):
         received: given to consumers, be it in the drain; over all groups together.
         receivedOfOthers: without a stamp of this run, and given to consumers inside the window, on topics that exist;
             where the run sends nothing, `totals.received` and the groups' are these.
+        receivedFromOtherHosts: of `received`: those that another host had sent, and that are in no end-to-end latency,
+            with [`--placement swarm`](cluster.md#without-clocks).
     """
 
     published: Messages
@@ -334,6 +336,7 @@ class Totals(TypedDict):
     unanswered: Messages
     received: Messages
     receivedOfOthers: Messages
+    receivedFromOtherHosts: Messages
 
 
 class Counters(TypedDict, total=False):
@@ -504,12 +507,44 @@ class Layout(TypedDict):
     Attributes:
         hosts: how many.
         workersPerHost: processes on each of them at most.
-        placement: whether every host sends and reads, or some send and the others read.
+        placement: whether every host sends and reads (`mixed`), some send and the others read (`split`), or every host
+            does both and latencies are of what it has sent to itself (`swarm`).
     """
 
     hosts: int
     workersPerHost: int
-    placement: Literal["mixed", "split"]
+    placement: Literal["mixed", "split", "swarm"]
+
+
+class KernelClock(TypedDict):
+    """A kernel's opinion of its wall clock.
+
+    Attributes:
+        synchronised: whether it takes it for kept by somebody; null where it does not tell.
+        maxErrorMs, estimatedErrorMs: how wrong it may be then, and is likely to be.
+        frequencyPpm: by how much it corrects the rate of its clocks, in millionths.
+    """
+
+    synchronised: bool | None
+    maxErrorMs: Milliseconds
+    estimatedErrorMs: Milliseconds
+    frequencyPpm: float
+
+
+class Witness(TypedDict):
+    """What somebody else says of a host's clock.
+
+    Attributes:
+        witness: `kernel`, by the wall clocks of that host and of the coordinator's, or `serverTime`.
+        aheadMs: how far it has the clock ahead.
+        errorMs: how wrong that may be.
+        beyondMs: by how much more than both may be wrong it contradicts the exchanges; 0 when it does not.
+    """
+
+    witness: Literal["kernel", "serverTime"]
+    aheadMs: Milliseconds
+    errorMs: Milliseconds
+    beyondMs: Milliseconds
 
 
 class Clock(TypedDict):
@@ -522,6 +557,8 @@ class Clock(TypedDict):
         steered: whether it fits no steady drift.
         exchanges: of stamps.
         roundTripMs: of the shortest exchange.
+        kernel: the opinion of the host's kernel; null where it told none.
+        witnesses: what others say of it.
     """
 
     aheadMs: Milliseconds
@@ -530,6 +567,8 @@ class Clock(TypedDict):
     steered: bool
     exchanges: int
     roundTripMs: Milliseconds
+    kernel: KernelClock | None
+    witnesses: list[Witness]
 
 
 class HostOfRun(TypedDict):
@@ -538,18 +577,25 @@ class HostOfRun(TypedDict):
     Attributes:
         name: of the host.
         version: of ombdriver there, and a number for the form of its messages.
-        cores: that it may use.
-        memoryBytes: that it has.
+        cores: that its workers may use.
         python, kernel: their versions.
+        versions, platform, machine, cpu, memoryBytes, memoryLimitBytes: as of this machine, above.
+        loadAverageAtStart: of the host over 1, 5 and 15 minutes.
         clock: against that of the run.
     """
 
     name: str
     version: str
     cores: float
-    memoryBytes: Bytes | None
     python: str
+    versions: Annotated[Mapping[str, Any], "texts by name"]
+    platform: str
     kernel: str
+    machine: str
+    cpu: Cpu
+    memoryBytes: Bytes | None
+    memoryLimitBytes: Bytes | None
+    loadAverageAtStart: list[float] | None
     clock: Clock
 
 
@@ -811,6 +857,30 @@ class Cost(TypedDict):
     parentCpu: CpuShare
 
 
+class HostTelemetry(TypedDict):
+    """A host over the measured window, as its agent saw it once a second.
+
+    Attributes:
+        name: as in `environment.hosts`.
+        cores, memoryBytes: that its workers may use, and what the machine has.
+        leastAvailableBytes: memory that processes could still take, at worst.
+        cpu: all processes of the host, on these cores.
+        steal, pressure: as in the summary, of that host.
+        agentCpu: the agent.
+        engineCpu: the processes of Dask there that have started the agent: its worker, and that one's nanny.
+    """
+
+    name: str
+    cores: int
+    memoryBytes: Bytes | None
+    leastAvailableBytes: Bytes | None
+    cpu: CpuShare
+    steal: ShareOfTime
+    pressure: ShareOfTime
+    agentCpu: CpuShare
+    engineCpu: CpuShare
+
+
 class Telemetry(TypedDict):
     """What the server and the processes did.
 
@@ -819,6 +889,8 @@ class Telemetry(TypedDict):
         summary: of the measured window.
         server: null when there is none.
         processes: of the run.
+        hosts: with workers on several hosts, each of them.
+        schedulerCpu: with workers on several hosts, what Dask's scheduler took; nulls when it could not be asked.
         cost: what all of this took.
     """
 
@@ -826,6 +898,8 @@ class Telemetry(TypedDict):
     summary: TelemetrySummary
     server: ServerOverTime | None
     processes: ProcessesOverTime
+    hosts: NotRequired[list[HostTelemetry]]
+    schedulerCpu: NotRequired[CpuShare]
     cost: Cost
 
 

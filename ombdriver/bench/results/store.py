@@ -87,7 +87,7 @@ def save_report(kind: str, report: Mapping[str, Any], folder: Path) -> Path:
 
 
 def latest_calibration(folder: Path, host: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The newest calibration in the folder that was made on `host` (`environment.host`); None if there is none."""
+    """The newest calibration in the folder that was made on `host` (`installation.host`); None if there is none."""
     for path in sorted(folder.glob("*-calibration.json"), reverse=True):
         try:
             report = json.loads(read_regular(path).decode())

@@ -24,7 +24,6 @@ from ombdriver import __version__
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.latency import HEADLINE, STATISTICS
 from ombdriver.bench.report.live import QuietView
-from ombdriver.bench.results import environment
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.run import runner
 from ombdriver.bench.run.request import Request
@@ -32,6 +31,7 @@ from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.servers.reaper import FolderError
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
+from ombdriver.bench.telemetry import installation
 from ombdriver.bench.worker.pacer import make_pacer
 from ombdriver.errors import RunError
 
@@ -79,7 +79,7 @@ async def calibrate(
             sent = await trials.run(null, FLAT_OUT, groups=0)
             received = await trials.run(null, 100, groups=1)
             floors = [("nullServer", null), ("memory", memory)]
-            if environment.usable_cores() >= CORES_TO_SPIN:
+            if installation.usable_cores() >= CORES_TO_SPIN:
                 floors.insert(1, ("nullServer", spinning))
             where = [(name, setup, rate) for name, setup in floors for rate in FLOOR_RATES]
             measured: dict[str, dict[str, list[Latencies]]] = {"nullServer": {}, "memory": {}}
@@ -103,7 +103,7 @@ async def calibrate(
         "formatVersion": FORMAT_VERSION,
         "version": __version__,
         "time": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "host": environment.host(),
+        "host": installation.host(),
         "messageSize": MESSAGE_SIZE,
         "figures": figures,
     }
@@ -147,7 +147,7 @@ class _Trials:
             warmupDuration: {warm_up_ms}ms, testDuration: {self._trial_ms}ms,
             sampleInterval: 100ms, drainTimeout: 100ms}}"""
         workload = Workload.parse(text, "calibrate")
-        request = Request(workload, setup, self._folder, None, environment.usable_cores())
+        request = Request(workload, setup, self._folder, None, installation.usable_cores())
         try:
             finished = await runner.run(request, QuietView(), self._stop)
         except RunError as error:

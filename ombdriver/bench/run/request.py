@@ -15,7 +15,6 @@ from ombdriver.bench.hosts.cluster import Cluster, unreachable
 from ombdriver.bench.plan.host_layout import told_layout
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
-from ombdriver.bench.results.environment import usable_cores
 from ombdriver.bench.results.result import Result, Standing
 from ombdriver.bench.results.store import results_in
 from ombdriver.bench.results.versions import content_sha256
@@ -34,6 +33,7 @@ from ombdriver.bench.spec.sweep import (
     workload_variants,
 )
 from ombdriver.bench.spec.workload import Workload
+from ombdriver.bench.telemetry.installation import usable_cores
 from ombdriver.errors import InputError
 from ombdriver.secrets import redact_text
 
@@ -268,7 +268,7 @@ def _host_errors(setup: Setup, cluster: Cluster) -> list[str]:
     errors = []
     if setup.client.pacing == "spin":
         errors.append(f"{setup.name}: client.pacing: spin is for one machine, whose cores are known; write adaptive")
-    if not cluster.on_this_machine and (here := unreachable(setup.server.urls)):
+    if cluster.scheduler is not None and not cluster.on_this_machine and (here := unreachable(setup.server.urls)):
         what = "it means" if len(here) == 1 else "they mean"
         named = redact_text(", ".join(here))
         errors.append(f"{setup.name}: {named}: {what} another machine on each host; give the address of this one")

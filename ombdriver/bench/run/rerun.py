@@ -8,12 +8,13 @@ from pathlib import Path
 
 from ombdriver.bench.drivers.api import load_driver
 from ombdriver.bench.results import store
-from ombdriver.bench.results.environment import Drift, drift, host, usable_cores
+from ombdriver.bench.results.environment import Drift, drift
 from ombdriver.bench.results.result import Result, Standing
 from ombdriver.bench.run.request import Request, new_run_id, plan_of
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.bench.spec.yaml_file import YamlDocument
+from ombdriver.bench.telemetry.installation import host, usable_cores
 from ombdriver.errors import InputError
 from ombdriver.secrets import HIDDEN
 

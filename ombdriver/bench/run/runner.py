@@ -21,7 +21,7 @@ from ombdriver.bench.plan.planner import fault_site
 from ombdriver.bench.report.live import LiveView
 from ombdriver.bench.results import store
 from ombdriver.bench.results.build import RunRecord, build_result, worker_to_json
-from ombdriver.bench.results.environment import LIMIT_BY_DEFAULT, fingerprint, host, load_average
+from ombdriver.bench.results.environment import LIMIT_BY_DEFAULT, fingerprint
 from ombdriver.bench.run import events, preflight
 from ombdriver.bench.run.abort import AbortOnFail
 from ombdriver.bench.run.backlog import Backlog
@@ -43,10 +43,12 @@ from ombdriver.bench.servers.topology import places, with_memory_limit
 from ombdriver.bench.spec.credentials import connect_url, started_url
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.thresholds import Threshold
+from ombdriver.bench.telemetry.installation import host, load_average
 from ombdriver.bench.telemetry.machine import available_memory
 from ombdriver.bench.telemetry.sampler import Telemetry
 from ombdriver.bench.verdict.assess import assess, run_facts
 from ombdriver.bench.verdict.facts import Facts, WorkerFacts
+from ombdriver.bench.worker.server_time import ask_server_time
 from ombdriver.errors import LINE, OmbdriverError, RunError, ServerError
 
 if TYPE_CHECKING:
@@ -109,12 +111,21 @@ async def run(
             of_workers = options | _by_links(servers, request.setup)
             launcher: Launcher | None = local if hosts is None else hosts.coordinator
             workers = await stack.enter_async_context(Workers(plan, request.setup.driver_used, of_workers, launcher))
+            server_times = () if hosts is None else await ask_server_time(driver)
         streams = request.setup.streams
         durability = Durability.of(_text(description.get("config")), streams.wait_replicas, streams.wait_aof)
         measurement = Measurement(plan, driver.inspector(), fault_site(request.setup), durability)
         processes = measurement.collector.processes
         pids = workers.pids if hosts is None else [None] * len(plan.workers)
-        telemetry = Telemetry(plan, driver, processes, pids, servers.pids if servers else ())
+        telemetry = Telemetry(
+            plan,
+            driver,
+            processes,
+            pids,
+            servers.pids if servers else (),
+            () if hosts is None else hosts.series(),
+            None if hosts is None else hosts.scheduler,
+        )
         stack.push_async_callback(telemetry.aclose)
         thresholds = request.workload.thresholds if request.workload.abort_on_fail else ()
         abort = AbortOnFail([Threshold.parse(text) for text in thresholds])
@@ -165,14 +176,23 @@ async def run(
             most_of_a_primary=counts.get("mostOfAPrimary", 0),
             durability=str(durability),
             workers=_on_hosts(measurement.facts.workers, plan, hosts),
-            clock_error_ns=0 if hosts is None else hosts.coordinator.clock_error_ns(),
+            clock_error_ns=_clock_error_ns(request, hosts),
+            hosts=telemetry.hosts(),
+            clock_contradictions=() if hosts is None else hosts.contradictions(server_times),
         )
-        of_hosts = [] if hosts is None else hosts.to_json()
+        of_hosts = [] if hosts is None else hosts.to_json(server_times)
         finished = _store_result(request, plan, controller, observed, description, telemetry, load_at_start, of_hosts)
         run_events.publish(finished)
         if failure is not None:
             raise failure
         return finished
+
+
+def _clock_error_ns(request: Request, hosts: "Hosts | None") -> int:
+    """How wrong an end-to-end latency may be by the clocks of hosts; none where each is within one host."""
+    if hosts is None or request.cluster is None or request.cluster.layout.within_hosts:
+        return 0
+    return hosts.coordinator.clock_error_ns()
 
 
 def _on_hosts(workers: Sequence[WorkerFacts], plan: Plan, hosts: "Hosts | None") -> Sequence[WorkerFacts]:

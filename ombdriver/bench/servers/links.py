@@ -15,6 +15,8 @@ from typing import Any, Self
 from ombdriver.bench.servers import link_process
 from ombdriver.bench.servers.link_shape import LinkShape
 
+END_TIMEOUT_S = 5.0
+
 
 class LinkError(Exception):
     """A link could not be opened or shaped; the text says why."""
@@ -101,9 +103,16 @@ class Links:
                 pipe.close()
 
     async def aclose(self) -> None:
-        """As `close`, and waits until it has ended."""
+        """As `close`, and waits until it has ended, by force if it does not in time."""
         self.close()
-        await asyncio.to_thread(self._process.wait)
+        await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        try:
+            self._process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     async def __aenter__(self) -> Self:
         return self

@@ -20,6 +20,7 @@ from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.telemetry import process
 from ombdriver.bench.telemetry.contention import read_contention, usable_processors
 from ombdriver.bench.telemetry.event_loop import GcPauses, LoopStalls
+from ombdriver.bench.telemetry.hosts import HostSeries, HostUsage
 from ombdriver.bench.telemetry.machine import ProcessesMeter, ProcessMeter
 from ombdriver.bench.telemetry.processes import MACHINE_CPU, PRESSURE, STEAL, ProcessSample, ProcessSeries
 from ombdriver.bench.telemetry.server import MOST_STREAMS, RoundRobin, ServerSeries
@@ -47,6 +48,8 @@ class Telemetry:
         reports: what each worker last said of its process, in the plan's order.
         workers: process ids, in the plan's order; None for one on another host, which only its reports tell of.
         servers: the process ids of servers on this machine that are the run's own; they count as one process.
+        hosts: that the workers are on, where these are others; each takes its samples by itself.
+        scheduler: what has placed the workers there, as one of these; None on this machine.
         every_ns: between two samples.
     """
 
@@ -57,8 +60,11 @@ class Telemetry:
         reports: Callable[[], Sequence[ProcessUsage]],
         workers: Sequence[int | None],
         servers: Sequence[int] = (),
+        hosts: Sequence[HostSeries] = (),
+        scheduler: HostSeries | None = None,
         every_ns: int = EVERY_NS,
     ) -> None:
+        self._hosts, self._scheduler = hosts, scheduler
         self._observe: Callable[[Sequence[TopicPartition]], Awaitable[ServerSample | None]] | None = getattr(
             driver, "observe", None
         )
@@ -96,6 +102,8 @@ class Telemetry:
         self._window = Window(phase.start_ns, phase.end_ns)
         self._server.begin(self._window)
         self._processes.begin(self._window)
+        for series in (*self._hosts, *([self._scheduler] if self._scheduler else [])):
+            series.begin(self._window)
         if not self._tasks:
             self._stalls, self._gc_pauses = LoopStalls(PARENT_HEARTBEAT_S), GcPauses()
             self._tasks.append(asyncio.create_task(self._sample_processes()))
@@ -233,6 +241,10 @@ class Telemetry:
             parent_cpu=processes.cpu(PARENT),
         )
 
+    def hosts(self) -> list[HostUsage]:
+        """What each of the other hosts took in the measured window; none on this machine."""
+        return [series.usage() for series in self._hosts]
+
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain data for a result."""
         server, processes = self._server, self._processes
@@ -241,6 +253,8 @@ class Telemetry:
             "summary": self.summary().to_json(),
             "server": self._server_json() if server.samples or server.failed else None,
             "processes": processes.to_json(SERVER, PARENT, self._roles),
+            **({"hosts": [usage.to_json() for usage in self.hosts()]} if self._hosts else {}),
+            **({"schedulerCpu": self._scheduler.usage().engine_cpu.to_json()} if self._scheduler else {}),
             "cost": {
                 "looks": server.samples,
                 "late": server.late,

@@ -113,6 +113,8 @@ def run_facts(metrics: RunMetrics, plan: Plan, observed: Facts, calm: PhaseView 
         undelivered={each.subscription: each.undelivered for each in metrics.delivery},
         drains={} if metrics.backlog_drain is None else metrics.backlog_drain.subscriptions,
         of_others=totals.received_of_others,
+        received=totals.received,
+        received_from_other_hosts=totals.received_from_other_hosts,
         reconnects=counters.get("reconnects", 0),
         longest_silence_ms=counters.get("longestSilenceMs", 0),
         failed_acks=counters.get("failedAcknowledgements", 0),

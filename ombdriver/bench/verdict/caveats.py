@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 
 from ombdriver.bench.metrics.collector import LEAST_ACK_GAP_MS
 from ombdriver.bench.metrics.latency import PERCENTILES, REPORTED, STATISTICS
+from ombdriver.bench.telemetry.hosts import HostUsage
+from ombdriver.bench.units import format_size
 from ombdriver.bench.verdict.facts import DELAYED_BY, OWN_PART, SHORT_NS, Facts
 from ombdriver.bench.verdict.model import Caveat
 from ombdriver.bench.verdict.rules import (
@@ -331,6 +333,28 @@ def _clocks_of_hosts(facts: Facts) -> list[str]:
     )
 
 
+WITNESSES = {"kernel": "the wall clocks of its kernel and of this machine's", "serverTime": "the server's TIME"}
+
+
+def _clock_witness(facts: Facts) -> list[str]:
+    return [
+        f"{WITNESSES[witness]} contradict{'' if witness == 'kernel' else 's'} what exchanges prove of the clock of host"
+        f" {host}, by {milliseconds(beyond_ns)} more than both may be wrong: one of them does not hold; see what steps"
+        " these clocks, and take no latency between hosts for true before"
+        for host, witness, beyond_ns in facts.clock_contradictions
+    ]
+
+
+def _within_hosts(facts: Facts) -> list[str]:
+    counted = facts.received - facts.received_from_other_hosts
+    return _if(
+        facts.received_from_other_hosts,
+        f"end-to-end latencies are of {counted:,} of {facts.received:,} received messages, those that the host itself"
+        f" had sent (--placement swarm); the other {facts.received_from_other_hosts:,} are in rates and delivery alone;"
+        " for latencies between hosts write --placement mixed",
+    )
+
+
 def _clock_backwards(facts: Facts) -> list[str]:
     return _if(
         facts.negative and not facts.clock_error_ns,
@@ -468,6 +492,8 @@ LEAST_OF_OTHERS = 0.1
 
 def _busy_machine(facts: Facts) -> list[str]:
     """Processes waited for a core, and not those of this run: the pressure is no more than what all waited together."""
+    if facts.is_elsewhere:
+        return [message for each in facts.hosts for message in _busy_host(facts, each)]
     telemetry = facts.telemetry
     pressure = telemetry.pressure.mean if telemetry else None
     servers_ns = 0.0
@@ -484,14 +510,49 @@ def _busy_machine(facts: Facts) -> list[str]:
     )
 
 
+def _busy_host(facts: Facts, host: HostUsage) -> list[str]:
+    pressure, own = host.pressure.mean or 0.0, facts.waited_on(host.name)
+    return _if(
+        pressure - own > LEAST_OF_OTHERS,
+        f"processes waited for a core of host {host.name} for {pressure:.0%} of the window, those of this run for"
+        f" {own:.0%} at most: others run there too, so end what else runs, or leave that host out",
+    )
+
+
+LEAST_MEMORY = 0.05
+"""Of a host: with less left its kernel gives up files that it needs, and swaps."""
+MOST_OF_ENGINE = 0.05
+"""Of a core: what places processes is to have no part in what they measure."""
+
+
+def _host_memory(facts: Facts) -> list[str]:
+    return [
+        f"host {each.name} had {format_size(each.least_available_bytes)} of {format_size(each.memory_bytes)} left at"
+        f" worst, less than {LEAST_MEMORY:.0%}: its workers may have waited for memory; give it more, or fewer workers"
+        for each in facts.hosts
+        if each.memory_bytes
+        and each.least_available_bytes is not None
+        and each.least_available_bytes < LEAST_MEMORY * each.memory_bytes
+    ]
+
+
+def _engine_share(facts: Facts) -> list[str]:
+    return [
+        f"the engine's processes on host {each.name} took {each.engine_cpu.mean:.1%} of a core in the window, above"
+        f" {MOST_OF_ENGINE:.0%}, which the workers lacked: see what else its scheduler has to do, and end that"
+        for each in facts.hosts
+        if (each.engine_cpu.mean or 0.0) > MOST_OF_ENGINE
+    ]
+
+
 def _steal(facts: Facts) -> list[str]:
     """Whether messages were sent late by it is for the verdict to say."""
-    share = facts.telemetry.steal.mean if facts.telemetry else None
-    return _if(
-        share is not None and share > PAUSED_SHARE,
-        f"a processor of this machine was taken away by its host (steal) for {share or 0:.1%} of the window: latencies"
-        " are in part this machine's; use one whose processors are its own",
-    )
+    return [
+        f"a processor of {machine} was taken away by its host (steal) for {share:.1%} of the window: latencies"
+        " are in part that machine's; use one whose processors are its own"
+        for machine, share in facts.stolen_shares.items()
+        if share > PAUSED_SHARE
+    ]
 
 
 def _uneven(facts: Facts) -> list[str]:
@@ -620,6 +681,17 @@ CAVEATS = (
     _caveat("shortRun", "less than 10 s were measured", _short_run),
     _caveat("overRange", "latencies above 24 h; they stand at 24 h", _over_range),
     _caveat("clocksOfHosts", "workers were on several hosts; how wrong their clocks may be", _clocks_of_hosts),
+    _caveat(
+        "clockWitness",
+        "the kernels of the hosts, or the server's TIME, contradict what exchanges prove of a host's clock",
+        _clock_witness,
+    ),
+    _caveat(
+        "withinHosts",
+        "with `--placement swarm`, how many of the received messages end-to-end latencies are of: those that a host has"
+        " sent to itself",
+        _within_hosts,
+    ),
     _caveat("clockBackwards", "latencies below 0; they stand at 0", _clock_backwards),
     _caveat(
         "behindTarget",
@@ -652,14 +724,20 @@ CAVEATS = (
     ),
     _caveat(
         "busyMachine",
-        "processes of others waited for a core of this machine for more than 10 % of the window: its pressure (PSI)"
-        " less what the workers and servers of this run waited",
+        "processes of others waited for a core of this machine, or of a host of several, for more than 10 % of the"
+        " window: its pressure (PSI) less what the workers and servers of this run waited",
         _busy_machine,
     ),
     _caveat(
         "steal",
-        "this machine's host took one of its processors away for more than 1 % of the window",
+        "the host of a machine with workers took one of its processors away for more than 1 % of the window",
         _steal,
+    ),
+    _caveat("hostMemory", "less than 5 % of a host's memory was left at worst", _host_memory),
+    _caveat(
+        "engineShare",
+        "the processes of the engine that places agents took more than 5 % of a core of a host in the window",
+        _engine_share,
     ),
 )
 """In the order in which a result tells them."""

@@ -12,6 +12,7 @@ from ombdriver.bench.metrics.latency import LatencySummary, summarise
 from ombdriver.bench.metrics.report import ProcessUsage
 from ombdriver.bench.metrics.summary import DrainMetrics, FaultMetrics
 from ombdriver.bench.plan.plan import WorkerPlan
+from ombdriver.bench.telemetry.hosts import HostUsage
 from ombdriver.bench.telemetry.summary import TelemetrySummary
 from ombdriver.bench.verdict.model import Ending
 from ombdriver.bench.verdict.trend import Trend
@@ -113,6 +114,10 @@ class Facts:
         over_range, negative: samples that were above the greatest latency, or below 0.
         most_negative_ns: how far below 0 the least of them was.
         clock_error_ns: how wrong an end-to-end latency may be by the clocks of other hosts; 0 on this machine.
+        clock_contradictions: host, witness, and by how much (ns) more than both allow that witness says something else
+            of its clock than the exchanges.
+        received: messages that consumers were given, over all subscriptions.
+        received_from_other_hosts: of these, those in no latency, since latencies are counted within hosts alone.
 
         due: messages that were due; the messages from here on are those of the window.
         errors: that met an error.
@@ -132,7 +137,8 @@ class Facts:
         of_others: messages of others that were received.
 
         workers: the worker processes.
-        cores: that the run could use.
+        hosts: that they are on, where these are others, each with what it took.
+        cores: that the run could use, on this machine.
         servers_on_host: server processes of the run, or that its URL names, on this machine.
         telemetry: what server and processes took, in a few figures; None when it was not sampled.
         servers_ended: servers of the run that ended by themselves, by name.
@@ -183,6 +189,9 @@ class Facts:
     negative: int = 0
     most_negative_ns: int = 0
     clock_error_ns: int = 0
+    clock_contradictions: Sequence[tuple[str, str, int]] = ()
+    received: int = 0
+    received_from_other_hosts: int = 0
 
     due: int = 0
     errors: int = 0
@@ -203,6 +212,7 @@ class Facts:
     of_others: int = 0
 
     workers: Sequence[WorkerFacts] = ()
+    hosts: Sequence[HostUsage] = ()
     cores: float = 0.0
     servers_on_host: int = 0
     telemetry: TelemetrySummary | None = None
@@ -258,6 +268,19 @@ class Facts:
     def is_elsewhere(self) -> bool:
         """Whether the workers were on hosts of a scheduler: what this machine lacks or has to spare is not theirs."""
         return any(worker.host for worker in self.workers)
+
+    @property
+    def stolen_shares(self) -> dict[str, float]:
+        """By machine that has workers: for how much of the window its host took one of its processors away."""
+        if self.is_elsewhere:
+            return {f"host {each.name}": each.steal.mean for each in self.hosts if each.steal.mean is not None}
+        share = self.telemetry.steal.mean if self.telemetry else None
+        return {} if share is None else {"this machine": share}
+
+    def waited_on(self, host: str) -> float:
+        """For how much of the window the workers of a host waited for a core, all of them together."""
+        waited_ns = sum(worker.run_delay_ns for worker in self.workers if worker.host == host)
+        return waited_ns / self.window_ns if self.window_ns else 0.0
 
     @property
     def is_late(self) -> bool:

@@ -153,8 +153,17 @@ def _schedule_lag(facts: Facts) -> RuleResult:
         return []
     return [
         f"the p99 of the schedule lag was {milliseconds(lag)}, above {milliseconds(facts.bound_ns)}: messages were"
-        f" sent late by this machine, not by the server; {_LESS_LOAD}"
+        f" sent late by {_latest_machine(facts)}, not by the server; {_LESS_LOAD}"
     ]
+
+
+def _latest_machine(facts: Facts) -> str:
+    """This machine, or of several hosts that whose event loops came latest to what was due."""
+    sending = [each for each in facts.workers if each.host and each.role != "consume" and each.lateness.count]
+    if not sending:
+        return "this machine" if not facts.is_elsewhere else "the hosts"
+    worst = max(sending, key=lambda each: each.lateness.p99)
+    return f"the hosts, by host {worst.host} most of all"
 
 
 def _run_delay(facts: Facts) -> RuleResult:
@@ -208,16 +217,16 @@ def _server_starved(facts: Facts) -> RuleResult:
 
 
 def _steal(facts: Facts) -> RuleResult:
-    """The host of this machine ran others on its processors, and messages were sent late."""
-    share = facts.telemetry.steal.mean if facts.telemetry else None
-    if share is None:
+    """Who runs the machine of a worker ran others on its processors, and messages were sent late."""
+    shares = facts.stolen_shares
+    if not shares:
         return NotApplicable("this system does not tell what its host took of its processors")
-    if share <= PAUSED_SHARE or not facts.is_late:
-        return []
     return [
-        f"a processor of this machine was taken away by its host (steal) for {share:.1%} of the window, above"
+        f"a processor of {machine} was taken away by its host (steal) for {share:.1%} of the window, above"
         f" {PAUSED_SHARE:.0%}, and messages were sent late; use a machine whose processors are its own, or lower the"
         " rate"
+        for machine, share in shares.items()
+        if share > PAUSED_SHARE and facts.is_late
     ]
 
 
@@ -494,8 +503,8 @@ RULES = (
     Rule(
         "steal",
         "INVALID",
-        "this machine's host took one of its processors away for more than 1 % of the window, and the p99 of"
-        f" `publishDelay` was above {BOUND}",
+        "the host of a machine with workers took one of its processors away for more than 1 % of the window, and the"
+        f" p99 of `publishDelay` was above {BOUND}",
         _steal,
     ),
     Rule("throttled", "INVALID", "a worker throttled by its cgroup for more than 1 % of the window", _throttled),

@@ -20,7 +20,7 @@ from ombdriver.bench.load.host_clock import SAME_HOST, HostClock
 from ombdriver.bench.load.message import STAMP, STAMP_DTYPE, count_corrupt
 from ombdriver.bench.load.processing_time import ProcessingTime
 from ombdriver.bench.metrics.histogram import Int64s
-from ombdriver.bench.metrics.recorder import Recorder
+from ombdriver.bench.metrics.recorder import OF_OTHER_HOSTS, Recorder
 from ombdriver.bench.metrics.report import ReceivedReport
 from ombdriver.errors import DriverError
 
@@ -104,6 +104,8 @@ class Receiver:
         shared_topics: whether others send to these topics too. Their messages have no stamp: they are counted by the
             time at which they came, and nothing else is known of them.
         host_clock: of this host; stamps are of the run's clock.
+        counted: the numbers of the producers whose messages have latencies here; None for all. Of the others it is
+            counted that they came, by the interval in which they were intended.
 
     Attributes:
         subscription: as given.
@@ -124,8 +126,13 @@ class Receiver:
         checksums: bool = False,
         shared_topics: bool = False,
         host_clock: HostClock = SAME_HOST,
+        counted: Sequence[int] | None = None,
     ) -> None:
         self.host_clock = host_clock
+        self._is_counted: np.typing.NDArray[np.bool_] | None = None
+        if counted is not None:
+            self._is_counted = np.zeros(flows.producers, np.bool_)
+            self._is_counted[list(counted)] = True
         self._flows, self.subscription, self._recorder = flows, subscription, recorder
         self._processing, self._checksums, self._shared_topics = processing, checksums, shared_topics
         self._stamps: list[bytes] = []
@@ -331,11 +338,15 @@ class Receiver:
         if redelivered is not None:  # the same entry once more counts once
             self.received -= int(np.count_nonzero(redelivered))
             stamps, arrived = stamps[~redelivered], arrived[~redelivered]
+        self._recorder.count("received", self.subscription, arrived, np.ones(len(arrived), np.int64))
         intended = self.host_clock.stamps_from_run(stamps["intended_ns"])
         sent = self.host_clock.stamps_from_run(stamps["sent_ns"])
+        if self._is_counted is not None:
+            here = self._is_counted[stamps["producer"]]
+            self._recorder.count_intended(OF_OTHER_HOSTS, self.subscription, intended[~here])
+            intended, sent, arrived = intended[here], sent[here], arrived[here]
         latencies = {"endToEnd": arrived - sent, "endToEndResponse": arrived - intended}
         self._recorder.record(self.subscription, intended, latencies)
-        self._recorder.count("received", self.subscription, arrived, np.ones(len(arrived), np.int64))
 
 
 class Consumers:

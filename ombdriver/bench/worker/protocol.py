@@ -6,7 +6,7 @@ Times are of the run's clock; a worker on another host translates them (`load.ho
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ombdriver.bench.load.host_clock import SAME_HOST, HostClock
+from ombdriver.bench.load.host_clock import SAME_HOST, HostClock, ServerTime
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.report import Report
 from ombdriver.bench.plan.plan import Plan, WorkerPlan
@@ -22,6 +22,7 @@ class Job:
         driver: the driver's registered name.
         options: what its factory is given.
         host_clock: of the host that it is on, as far as it is known before anything starts.
+        tells_server_time: whether it says how the server's clock stands to that of its host.
     """
 
     plan: Plan
@@ -29,6 +30,7 @@ class Job:
     driver: str
     options: Mapping[str, object]
     host_clock: HostClock = SAME_HOST
+    tells_server_time: bool = False
 
 
 # -- commands of the parent --------------------------------------------------------------------------------------------
@@ -154,7 +156,9 @@ Command = (
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """Consumers read, producers can send."""
+    """Consumers read, producers can send; `server_times` by the host's clock, of a worker that is to tell them."""
+
+    server_times: tuple[ServerTime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Protocol, assert_never
 
 from ombdriver.bench.drivers.api import Driver, DriverConsumer, load_driver
 from ombdriver.bench.limits import limit_reached
+from ombdriver.bench.load.host_clock import ServerTime
 from ombdriver.bench.load.message import KeySource, PayloadPool
 from ombdriver.bench.metrics.recorder import MOMENT_NS, Recorder
 from ombdriver.bench.metrics.report import ProbeFailure, ProcessUsage, Report, SentReport
@@ -24,6 +25,7 @@ from ombdriver.bench.worker.pacer import SpinPacer, make_pacer
 from ombdriver.bench.worker.pacing import AdaptivePacing, EachPacing
 from ombdriver.bench.worker.publisher import Publisher
 from ombdriver.bench.worker.sender import Sender
+from ombdriver.bench.worker.server_time import ask_server_time
 from ombdriver.errors import OmbdriverError, OutcomeUnknown
 
 CLOSE_TIMEOUT_S = 1.0
@@ -83,6 +85,7 @@ class Worker:
                 checksums=plan.payload.checksums,
                 shared_topics=plan.existing,
                 host_clock=self._host_clock,
+                counted=job.worker.counted,
             )
             self._consumers.add(consumer, receiver)
         if not plan.from_beginning:
@@ -110,6 +113,12 @@ class Worker:
             plan.batch_ns,
             self._host_clock,
         )
+
+    async def server_times(self) -> tuple[ServerTime, ...]:
+        """The server's clock, by that of this host, if the worker is to tell it."""
+        if self._driver is None or not self._job.tells_server_time:
+            return ()
+        return await ask_server_time(self._driver)
 
     async def _create_consumer(self, place: int) -> DriverConsumer:
         """The consumer at that place in the worker's plan, connected."""
@@ -305,7 +314,7 @@ async def serve(job: protocol.Job, link: Link) -> None:
         await asyncio.wait([connecting, worker.ended], return_when=asyncio.FIRST_COMPLETED)
         if connecting.done():
             connecting.result()
-            link.send(protocol.Connected())
+            link.send(protocol.Connected(await worker.server_times()))
         else:
             connecting.cancel()
         await worker.ended

@@ -36,6 +36,7 @@ from ombdriver.bench.drivers.redis_streams.server import (
     check_streams,
     facts,
     has_command,
+    server_time_ns,
     settings,
 )
 from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
@@ -265,6 +266,11 @@ class RedisStreamsDriver:
         """See `api.Driver.memory`."""
         with map_errors(self.server):
             return await self._memories.look(self._observer())
+
+    async def server_time_ns(self) -> int | None:
+        """See `api.Driver.server_time_ns`; of a cluster nobody's, since each process may ask another of its servers."""
+        with map_errors(self.server):
+            return await server_time_ns(self._control)
 
     def _observer(self) -> Router:
         if self._observing is None:

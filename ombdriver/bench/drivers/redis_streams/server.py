@@ -94,6 +94,18 @@ async def _info(control: Control, node: Channel) -> dict[str, str]:
         return {}
 
 
+async def server_time_ns(control: Control) -> int | None:
+    """TIME of the one server that takes messages; None where there are several, or the user may not ask."""
+    nodes = control.router.controls()
+    if len(nodes) != 1:
+        return None
+    try:
+        seconds, microseconds = await control.ask_node(nodes[0], "TIME")
+        return int(seconds) * 10**9 + int(microseconds) * 1000
+    except (RedisError, TypeError, ValueError):
+        return None
+
+
 def _sum(figures: Sequence[int | None]) -> int | None:
     known = [each for each in figures if each is not None]
     return sum(known) if len(known) == len(figures) else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ombdriver.bench.metrics.families import TABLE
-from ombdriver.bench.report import backlog, chaos, fault_words
+from ombdriver.bench.report import backlog, chaos, fault_words, host_words
 from ombdriver.bench.report.marks import sentences
 from ombdriver.bench.report.page.comparison import NO_COMPARISON, ComparisonSection, RatioBar, RatioRow, ratio_table
 from ombdriver.bench.report.page.curves import curves
@@ -160,6 +160,24 @@ def fault_tables(runs: Sequence[Run]) -> tuple[FaultTable, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class HostTable:
+    """What the hosts of one run took: its name, and by host a cell for each of `host_words.COLUMNS`.
+
+    `note` tells of hosts that are left out; empty for none.
+    """
+
+    run: str
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    note: str
+
+
+def host_tables(runs: Sequence[Run]) -> tuple[HostTable, ...]:
+    """Of the runs whose workers were on hosts of a scheduler."""
+    found = ((run, host_words.rows(run.result)) for run in runs)
+    return tuple(HostTable(run.label, tuple(rows), host_words.left_out(run.result)) for run, rows in found if rows)
+
+
+@dataclass(frozen=True, slots=True)
 class ChaosTable:
     """What setups lost by standard faults.
 
@@ -213,6 +231,7 @@ class Content:
         backlogs: that runs have drained.
         chaos: what setups lost by standard faults; None where no run has one.
         faults: what was broken on cue, and what came of it.
+        hosts: what the hosts of runs took.
         curves: by family the plots `setup` and, where groups have that latency, `group`.
         sections: every run over time.
         documents: the texts that are folded away.
@@ -236,6 +255,7 @@ class Content:
     backlogs: tuple[BacklogTable, ...]
     chaos: ChaosTable | None
     faults: tuple[FaultTable, ...]
+    hosts: tuple[HostTable, ...]
     curves: dict[str, dict[str, Plot]]
     sections: tuple[RunSection, ...]
     documents: tuple[Document, ...]
@@ -275,6 +295,7 @@ def content(files: Sequence["ResultFile"], comparison: ComparisonSection = NO_CO
         backlog_tables(runs),
         chaos_table(runs),
         fault_tables(runs),
+        host_tables(runs),
         _curves(setups),
         tuple(_section(run, most) for run in runs),
         tuple(documents(setups)),

@@ -15,7 +15,7 @@ from pathlib import Path
 import jinja2
 import plotly
 
-from ombdriver.bench.report import units
+from ombdriver.bench.report import host_words, units
 from ombdriver.bench.report.backlog import COLUMNS as BACKLOG_COLUMNS
 from ombdriver.bench.report.chaos import HEAD as CHAOS_COLUMNS
 from ombdriver.bench.report.chaos import ORDER as CHAOS_ORDER
@@ -111,6 +111,8 @@ def render(content: Content, version: str) -> str:
         chaos_columns=CHAOS_COLUMNS,
         chaos_order=CHAOS_ORDER,
         fault_columns=FAULT_COLUMNS,
+        host_columns=host_words.COLUMNS,
+        hosts_explained=host_words.EXPLAINED,
         latencies={family: LATENCIES[family] for family in content.curves},
         figures=figures,
         marks=_MARKS,

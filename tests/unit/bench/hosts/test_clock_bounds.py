@@ -108,6 +108,25 @@ def test_the_drift_is_found(drift: float) -> None:
     assert abs(bounds.drift - drift) < 5e-6
 
 
+@pytest.mark.parametrize("drift", [-50e-6, 0.0, 1e-6, 50e-6])
+def test_two_seconds_of_exchanges_tell_where_a_clock_will_be_in_half_a_minute(drift: float) -> None:
+    """Where a run has no warm-up, an offset follows from these alone: it is off by less than a millisecond, of 100 runs
+    by a third of one in most.
+    """
+    clock, off = FalseClock(DAY, drift), []
+    for seed in range(100):
+        draw, found = random.Random(seed), []
+        for number in range(-50, 0):
+            there, back = symmetric(draw)
+            sent_ns = number * SECOND // 25
+            arrived_ns = sent_ns + there
+            found.append(Exchange(sent_ns, clock.read(arrived_ns), clock.read(arrived_ns), arrived_ns + back))
+        off.append(abs(ClockBounds.of(found).offset_at(30 * SECOND) - clock.ahead_ns(30 * SECOND)))
+
+    assert max(off) < 1_000_000
+    assert sorted(off)[80] < 333_000
+
+
 def test_a_clock_that_is_slewed_is_told_as_steered() -> None:
     """As by an NTP daemon that has found out that it is wrong."""
     bounds = ClockBounds.of(exchanged(CLOCKS["slewed"], symmetric, 1, 30))

@@ -70,6 +70,22 @@ def test_the_scheduler_is_given_named_by_a_file_or_by_the_environment(tmp_path: 
     assert find_scheduler(None, environment) == "tls://10.0.0.2:8786"
 
 
+def test_a_plan_needs_no_scheduler(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It connects to nothing, and shows who is on which host; what else speaks against it is told all the same."""
+    monkeypatch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
+    there = ["1kb-10groups", "--url", "redis://127.0.0.1", "--hosts", "3"]
+
+    def told(*arguments: str) -> str:
+        with pytest.raises(SystemExit):
+            main(list(arguments))
+        said = capsys.readouterr()
+        return said.out + said.err
+
+    assert "consume, 4 readers, on host 1" in told("plan", *there)
+    assert "--workers-per-host: 1 is too few" in told("plan", *there, "--workers-per-host", "1")
+    assert "--hosts: no scheduler is named" in told("run", *there)
+
+
 def test_without_a_scheduler_nothing_is_guessed(tmp_path: Path) -> None:
     """One line that names both ways."""
     with pytest.raises(InputError, match=r"^--hosts: no scheduler is named; give --scheduler, or set DASK_SCHEDULER"):

@@ -11,7 +11,7 @@ from ombdriver.bench.metrics.collector import Collector
 from ombdriver.bench.metrics.histogram import Histogram
 from ombdriver.bench.metrics.latency import summarise
 from ombdriver.bench.metrics.phase_view import PhaseView, quantile_points, run_metrics
-from ombdriver.bench.metrics.recorder import Metrics, Recorder
+from ombdriver.bench.metrics.recorder import OF_OTHER_HOSTS, Metrics, Recorder
 from ombdriver.bench.metrics.report import Report
 from ombdriver.bench.metrics.summary import FAMILIES, MessagesPerWrite, RunMetrics
 
@@ -45,6 +45,11 @@ class Made:
         self.recorder.record(group, np.full(count, at, np.int64), families)
         self.recorder.count("received", group, [at + latency], [count])
 
+    def receive_from_elsewhere(self, group: str, intended_s: float, count: int) -> None:
+        """`count` messages of producers on another host."""
+        at = np.full(count, PHASE.start_ns + int(intended_s * SECOND), np.int64)
+        self.recorder.count_intended(OF_OTHER_HOSTS, group, at)
+
     def unsent(self, intended_s: float, count: int) -> None:
         """`count` messages that were never sent, told at the end of the phase."""
         at = np.full(count, PHASE.start_ns + int(intended_s * SECOND), np.int64)
@@ -63,6 +68,26 @@ class Made:
 
 def _report(figures: Metrics) -> Report:
     return Report(figures, 0, 0, 0, 0, {}, frozenset(), 0, {}, {})
+
+
+def test_what_another_host_has_sent_is_received_though_it_has_no_latency() -> None:
+    """It is in totals and parts, and is not taken for missing in the responses."""
+    made = Made()
+    made.publish(0.5, 0.5, 0.6, count=10)
+    made.receive("group-1", 0.5, 0.6, count=10)
+    made.receive("group-2", 0.5, 0.6, count=3)
+    made.receive_from_elsewhere("group-2", 0.5, count=6)
+
+    view = made.view()
+    measured = run_metrics(view, {}, {})
+
+    assert (measured.totals.received, measured.totals.received_from_other_hosts) == (19, 6)
+    assert [(each.received, each.received_from_other_hosts) for each in measured.subscriptions] == [(10, 0), (9, 6)]
+    assert measured.latency("endToEnd", "group-2").count == 3
+    assert measured.latency("endToEndResponse", "group-2").count == 3 + 1  # the one that is missing
+    assert [each.received("group-2") for each in view.each()] == [9, 0, 0]
+    assert view.count("totals", None, "received") == 19
+    assert view.count("totals", None, "received_from_other_hosts") == 6
 
 
 def test_totals_go_by_intended_time_and_rates_by_arrival() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_drain import measured_drain
 from sample_faults import sample_faults
+from sample_hosts import OF_HOSTS, USAGES
 from sample_result import SPEC, TELEMETRY, measurements, result
 from sample_search import SEARCH, UNKNOWN
 from terminals import Tty
@@ -48,6 +49,15 @@ def test_the_report_at_80_columns(golden: Golden) -> None:
 def test_the_report_at_120_columns(golden: Golden) -> None:
     """The same figures; only prose gets longer lines."""
     golden("report-120.txt", shown(result(caveats=[CAVEAT]), 120))
+
+
+def test_hosts_are_told_each_with_what_it_took_and_lacked(golden: Golden) -> None:
+    """Of more than a dozen those whose workers waited most."""
+    golden("report-hosts.txt", shown(result(**OF_HOSTS), 80))
+
+    many = [usage.to_json() | {"name": f"host-{at}"} for at in range(20) for usage in USAGES[:1]]
+    text = shown(result(telemetry=OF_HOSTS["telemetry"] | {"hosts": many}), 80)
+    assert "(the 12 whose workers waited most; the other 8 are in the result)" in text
 
 
 def test_a_search_is_told_rate_by_rate(golden: Golden) -> None:

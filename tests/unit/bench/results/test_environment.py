@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from ombdriver.bench.results import environment
-from ombdriver.bench.results.environment import cpu_model, fingerprint, git_commit, load_average, redact_command_line
+from ombdriver.bench.results.environment import fingerprint, git_commit, redact_command_line
+from ombdriver.bench.telemetry import installation
+from ombdriver.bench.telemetry.installation import cpu_model, load_average
 
 
 def test_the_fingerprint_tells_versions_machine_server_and_command_line() -> None:
@@ -27,7 +29,7 @@ def test_the_fingerprint_tells_versions_machine_server_and_command_line() -> Non
 
 def test_a_package_that_is_absent_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fingerprint never fails a run."""
-    monkeypatch.setattr(environment, "PACKAGES", ("no-such-package",))
+    monkeypatch.setattr(installation, "PACKAGES", ("no-such-package",))
 
     assert fingerprint({}, [])["versions"]["no-such-package"] is None
 

@@ -109,7 +109,7 @@ def test_a_subscription_has_its_own_summaries() -> None:
     """Per group: received, rate, and both end-to-end latencies in ms."""
     second = to_json()["subscriptions"][1]
 
-    assert list(second) == ["name", "received", "consumeRate", "endToEnd", "endToEndResponse"]
+    assert list(second) == ["name", "received", "receivedFromOtherHosts", "consumeRate", "endToEnd", "endToEndResponse"]
     assert (second["name"], second["received"], second["consumeRate"]) == ("group-2", 60_000, 1999.97)
     assert second["endToEnd"]["p50"] == 0.194
     assert second["endToEndResponse"]["p99.9"] == 2.034

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ombdriver.bench.metrics.latency import LatencySummary
+from ombdriver.bench.telemetry.hosts import HostUsage
 from ombdriver.bench.telemetry.summary import CpuShare, TelemetrySummary
 from ombdriver.bench.verdict.caveats import CAVEAT, CAVEATS, caveats_of
 from ombdriver.bench.verdict.facts import Facts, WorkerFacts
@@ -37,6 +38,13 @@ def tail(counts: Mapping[int, int] | None = None, **held_up: Any) -> dict[str, A
     return found | ({"workers": [WorkerFacts(0, **{"role": "produce"} | held_up)]} if held_up else {})
 
 
+def on_hosts(**taken: Any) -> dict[str, Any]:
+    """A run on two hosts, of which the second one took or lacked that; its worker waited for 12 s of the 60."""
+    waited = WorkerFacts(1, "consume", host="beta", run_delay_ns=12 * SECOND)
+    workers = [WorkerFacts(0, "produce", host="alpha"), waited]
+    return {"workers": workers, "hosts": [HostUsage("alpha"), HostUsage("beta", **taken)]}
+
+
 def caveats(**changed: Any) -> dict[str, str]:
     """The caveats of a sound run but for these facts: the message of each kind."""
     return {each.kind: each.message for each in caveats_of(Facts(**(WELL | changed)))}
@@ -52,6 +60,9 @@ def test_a_sound_run_has_none() -> None:
     assert caveats(primaries=3, streams=12, most_of_a_primary=8) == {}
     assert caveats(primaries=3, streams=1, most_of_a_primary=1) == {}
     assert caveats(telemetry=machine(steal=0.01, pressure=0.1)) == {}
+    assert caveats(**on_hosts(), telemetry=machine(steal=0.9, pressure=0.9)) == {}  # of a machine without workers
+    within = {"memory_bytes": 64 << 30, "least_available_bytes": 4 << 30, "engine_cpu": CpuShare(0.05)}
+    assert caveats(**on_hosts(pressure=CpuShare(0.3), steal=CpuShare(0.01), **within)) == {}
     assert caveats(telemetry=machine(pressure=0.9), servers_on_host=1, cores=8) == {}  # nobody saw that server wait
 
 
@@ -106,6 +117,21 @@ def test_a_sound_run_has_none() -> None:
             "clocksOfHosts",
             "whose clocks may be wrong by 0.2 ms; 2 were below 0 and stand at 0; take no difference",
         ),
+        (
+            {"clock_contradictions": [("beta", "serverTime", 3_000_000)]},
+            "clockWitness",
+            "the server's TIME contradicts what exchanges prove of the clock of host beta, by 3 ms more than both may",
+        ),
+        (
+            {"clock_contradictions": [("beta", "kernel", 3_000_000)]},
+            "clockWitness",
+            "the wall clocks of its kernel and of this machine's contradict what exchanges prove of the clock of host",
+        ),
+        (
+            {"received": 60_000, "received_from_other_hosts": 40_000},
+            "withinHosts",
+            "of 20,000 of 60,000 received messages, those that the host itself had sent",
+        ),
         ({"workers": [WorkerFacts(0, "produce", longest_stall_ns=7_000_000)]}, "stalls", "worker 0 (produce) was held"),
         (
             {
@@ -139,6 +165,22 @@ def test_a_sound_run_has_none() -> None:
             "busyMachine",
             "for 50% of the window, those of this run for 30% at most",
         ),
+        (
+            on_hosts(pressure=CpuShare(0.5, 0.9)) | {"telemetry": machine(pressure=0.9)},
+            "busyMachine",
+            "a core of host beta for 50% of the window, those of this run for 20% at most: others run there too",
+        ),
+        (
+            on_hosts(steal=CpuShare(0.02, 0.1)) | {"telemetry": machine(steal=0.5)},
+            "steal",
+            "a processor of host beta was taken away by its host (steal) for 2.0% of the window",
+        ),
+        (
+            on_hosts(memory_bytes=64 << 30, least_available_bytes=3 << 30),
+            "hostMemory",
+            "host beta had 3 GiB of 64 GiB left at worst, less than 5%",
+        ),
+        (on_hosts(engine_cpu=CpuShare(0.06, 0.1)), "engineShare", "processes on host beta took 6.0% of a core"),
         ({"telemetry": machine(steal=0.02)}, "steal", "(steal) for 2.0% of the window"),
     ],
 )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sample_drain import drain
 
 from ombdriver.bench.metrics.latency import LatencySummary
+from ombdriver.bench.telemetry.hosts import HostUsage
 from ombdriver.bench.telemetry.summary import CpuShare, TelemetrySummary
 from ombdriver.bench.verdict.facts import Facts, WorkerFacts
 from ombdriver.bench.verdict.model import (
@@ -152,6 +153,14 @@ def test_a_sound_run_is_valid_without_a_reason() -> None:
         ({"telemetry": seen(waited=0.31, ran=0.3)}, "serverStarved"),
         ({"telemetry": seen(waited=2.0, ran=0.9)}, "serverStarved"),
         ({"telemetry": seen(steal=0.011), "publish_delay_p99_ns": 2 * MS + 1}, "steal"),
+        (
+            {
+                "workers": [worker(host="beta")],
+                "hosts": [HostUsage("alpha"), HostUsage("beta", steal=CpuShare(0.011))],
+                "publish_delay_p99_ns": 2 * MS + 1,
+            },
+            "steal",
+        ),
         ({"workers": [worker(throttled_ns=SECOND // 2)]}, "throttled"),
         ({"workers": [worker(), worker(cpu_ns=37 * SECOND)]}, "coreBusy"),
         ({"workers": [worker(longest_collection_ns=3 * MS, collections_ns=401 * MS)]}, "collections"),
@@ -217,6 +226,12 @@ def test_each_rule_tells_its_own(changed: dict[str, Any], rule: str) -> None:
         {"telemetry": seen(waited=0.05, ran=0.01)},  # an idle server, whose wake-ups wait
         {"telemetry": seen(steal=0.9)},  # and nothing was late
         {"telemetry": seen(steal=0.01), "publish_delay_p99_ns": 3 * MS},
+        {
+            "telemetry": seen(steal=0.9),  # of a machine without workers
+            "workers": [worker(host="beta")],
+            "hosts": [HostUsage("beta", steal=CpuShare(0.01))],
+            "publish_delay_p99_ns": 3 * MS,
+        },
         {"workers": [STARVED]},  # it had no time to spare, and was in time
         {"workers": [worker(cpu_ns=28 * SECOND, run_delay_ns=10 * SECOND)], "publish_delay_p99_ns": 3 * MS},
         {"achieved": {"published": 1980.0}},

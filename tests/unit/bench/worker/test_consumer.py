@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ombdriver.bench.drivers.api import Batch, OnAcknowledged
 from ombdriver.bench.load.flow import Flows
@@ -14,7 +16,7 @@ from ombdriver.bench.load.message import STAMP, with_checksum
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.load.processing_time import ProcessingTime
 from ombdriver.bench.metrics.histogram import Histogram
-from ombdriver.bench.metrics.recorder import Metrics, Recorder
+from ombdriver.bench.metrics.recorder import OF_OTHER_HOSTS, Metrics, Recorder
 from ombdriver.bench.worker.consumer import FLUSH_AT, Consumers, Receiver, SimulatedProcessing
 from ombdriver.bench.worker.publisher import PROBE_SEQUENCE
 from ombdriver.errors import DriverError
@@ -70,11 +72,12 @@ async def consumed(
     flows: Flows = FLOWS,
     shared_topics: bool = False,
     host_clock: HostClock = SAME_HOST,
+    counted: Sequence[int] | None = None,
 ) -> tuple[Receiver, ScriptedConsumer, Metrics]:
     """What a receiver makes of the script."""
     recorder = Recorder(SECOND)
     recorder.begin_phase(Phase(0, "measure", START, 10 * SECOND, 1000))
-    reader = Receiver(flows, "group-1", recorder, shared_topics=shared_topics, host_clock=host_clock)
+    reader = Receiver(flows, "group-1", recorder, shared_topics=shared_topics, host_clock=host_clock, counted=counted)
     consumer = ScriptedConsumer(reader, script)
     await reader.run(consumer)
     reader.flush()
@@ -91,6 +94,25 @@ async def test_latencies_are_from_both_send_times_to_the_arrival_of_the_batch() 
     assert figures.counts == {(0, "received", "group-1", 0): 2, (0, "received", "group-1", 1): 1}
     assert (reader.received, reader.foreign) == (3, 0)
     assert repr(reader) == "<Receiver group-1: 3 received>"
+
+
+@given(st.sets(st.integers(0, 7)), st.lists(st.tuples(st.integers(0, 7), st.integers(0, 2)), max_size=50))
+def test_of_producers_that_are_not_counted_nothing_is_told_but_that_it_came(
+    counted: set[int], messages: list[tuple[int, int]]
+) -> None:
+    """By the interval in which it was intended; rates and the ledger have all of it."""
+    numbers = itertools.count()
+    sent = [message(s * SECOND, s * SECOND, producer=p, sequence=next(numbers)) for p, s in messages]
+    reader, _, figures = asyncio.run(consumed(batch(3 * SECOND, *sent), counted=sorted(counted)))
+
+    for at in range(3):
+        here = sum(producer in counted for producer, second in messages if second == at)
+        elsewhere = sum(producer not in counted for producer, second in messages if second == at)
+        found = figures.histograms.get((0, "endToEnd", "group-1", at), Histogram.zero())
+        assert (found.count, found.sum_ns) == (here, here * (3 - at) * SECOND)
+        assert figures.counts.get((0, OF_OTHER_HOSTS, "group-1", at), 0) == elsewhere
+    assert figures.counts.get((0, "received", "group-1", 3), 0) == reader.received == len(messages)
+    assert reader.deliveries.take().ranges[:, 2].sum() == len(messages)
 
 
 @pytest.mark.parametrize("offset_ns", [3 * 86_400 * SECOND, -3 * 86_400 * SECOND])

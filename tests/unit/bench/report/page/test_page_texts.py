@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from sample_drain import measured_drain
 from sample_faults import sample_faults
+from sample_hosts import OF_HOSTS
 from sample_page import IMAGE, INVALID, LINK, PASSWORD, SCRIPT, files, hostile, run, two_setups
 
 from ombdriver.bench.faults.standard import TAG
@@ -179,6 +180,15 @@ def test_the_answer_comes_first() -> None:
 
     assert parts == ["summary", "comparison", "percentiles", "verdicts", "time", "texts"]
     assert re.findall(r'<a href="#(\w+)">', text.partition("<nav")[2].partition("</nav>")[0]) == parts
+
+
+def test_hosts_have_a_table_with_what_each_took() -> None:
+    """And a link to it."""
+    text = html.render(content(files(run(1, **OF_HOSTS))), "1.0")
+
+    assert '<a href="#hosts">Hosts</a>' in text
+    row = text.partition('<tr><th scope="row">10.0.0.11</th>')[2].partition("</tr>")[0]
+    assert re.findall("<td>([^<]*)</td>", row) == ["4", "62 %", "18 %", "8.00 ms", "50 GiB", "41.0 µs", "0.4 %"]
 
 
 def test_the_page_of_one_result_is_small_enough_to_send() -> None:

@@ -1,0 +1,97 @@
+"""What others say of how two clocks stand to each other, beside what exchanges prove (`clock_bounds`). Pure.
+
+A witness knows nothing of the exchanges, and comes another way: the kernel of each host, which keeps a wall clock and
+an opinion of its error, and the server, whose TIME each host may ask for. It moves no figure; one that contradicts the
+bound says that one of the two is wrong.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ombdriver.bench.load.host_clock import ServerTime
+from ombdriver.bench.units import SECOND
+
+STEPPED_RATE = 1e-3
+"""By how much the clock of the server and that of a host may drift apart; see `clock_bounds.STEERED_RATES`."""
+
+
+@dataclass(frozen=True, slots=True)
+class WallReading:
+    """Both clocks of a host at one moment, and what its kernel holds of the wall clock (adjtimex).
+
+    Attributes:
+        monotonic_ns, wall_ns: read within `between_ns` of each other.
+        between_ns: see there.
+        synchronised: whether the kernel takes its wall clock for kept by somebody; None where it does not tell.
+        max_error_ns: how wrong it may be then, by the kernel.
+        estimated_error_ns: how wrong it is likely to be.
+        frequency_ppm: by how much the kernel corrects the rate of its clocks.
+    """
+
+    monotonic_ns: int
+    wall_ns: int
+    between_ns: int
+    synchronised: bool | None = None
+    max_error_ns: int = 0
+    estimated_error_ns: int = 0
+    frequency_ppm: float = 0.0
+
+    @property
+    def ahead_of_wall_ns(self) -> int:
+        """By how much the monotonic clock is ahead of the wall clock, which changes only when that one steps."""
+        return self.monotonic_ns - self.wall_ns
+
+    def to_json(self) -> dict[str, Any]:
+        """What a result tells of it."""
+        return {
+            "synchronised": self.synchronised,
+            "maxErrorMs": self.max_error_ns / 1e6,
+            "estimatedErrorMs": self.estimated_error_ns / 1e6,
+            "frequencyPpm": round(self.frequency_ppm, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """By how much the clock of a host is ahead of the run's, as a witness has it.
+
+    Attributes:
+        witness: `kernel` or `serverTime`.
+        at_ns: when, on the run's clock.
+        ahead_ns: what it says.
+        error_ns: how wrong that may be, as the witness has it.
+    """
+
+    witness: str
+    at_ns: int
+    ahead_ns: int
+    error_ns: int
+
+    def beyond_ns(self, offset_ns: int, bound_ns: int) -> int:
+        """By how much it contradicts that the host is `offset_ns` ahead, within `bound_ns`; 0 if both may be true."""
+        return max(0, abs(self.ahead_ns - offset_ns) - bound_ns - self.error_ns)
+
+
+def kernels_claim(own: WallReading, there: WallReading) -> Claim | None:
+    """What the kernels of the run's host and of another one say; None where either keeps no true wall clock."""
+    if not own.synchronised or not there.synchronised:
+        return None
+    error_ns = own.max_error_ns + there.max_error_ns + own.between_ns + there.between_ns
+    return Claim("kernel", own.monotonic_ns, there.ahead_of_wall_ns - own.ahead_of_wall_ns, error_ns)
+
+
+def servers_claim(own: Sequence[ServerTime], there: Sequence[ServerTime]) -> Claim | None:
+    """What the server's clock, which the run's host and another one have both asked for, says; None if either has not.
+
+    The narrowest of each count. What the server's clock steps or drifts between the two is part of the error.
+    """
+    if not own or not there:
+        return None
+    here, other = (min(some, key=lambda each: each.answered_ns - each.asked_ns) for some in (own, there))
+    low = (other.asked_ns - other.server_ns) - (here.answered_ns - here.server_ns)
+    high = (other.answered_ns - other.server_ns) - (here.asked_ns - here.server_ns)
+    apart_ns = abs(other.server_ns - here.server_ns)
+    at_ns = here.asked_ns + (here.answered_ns - here.asked_ns) // 2
+    slack_ns = round(STEPPED_RATE * apart_ns) + SECOND // 10**6  # TIME is in whole microseconds
+    return Claim("serverTime", at_ns, (low + high) // 2, (high - low + 1) // 2 + slack_ns)
