@@ -307,6 +307,7 @@ class Codecs:
         return self._made[of]
 
     def _make(self, of: Any) -> Codec[Any]:
+        of = _plain(of)
         origin, arguments = get_origin(of), get_args(of)
         if dataclasses.is_dataclass(of):
             codec = self._dataclass(of)
@@ -454,3 +455,9 @@ _KINDS: tuple[tuple[type, Codec[Any]], ...] = (
     (dict, _mapping(_SIMPLE[object], _SIMPLE[object])),
 )
 _KIND_OF = {each: kind for kind, (each, _) in enumerate(_KINDS)}
+
+
+def _plain(of: Any) -> Any:
+    """A type in place of a name that it was given by `type`, as NDArray is from numpy 2.5 on."""
+    named = getattr(get_origin(of), "__value__", None)
+    return of if named is None else named[get_args(of)]
