@@ -80,6 +80,8 @@ async def facts(control: Control) -> dict[str, object]:
 
 ENGINES = ("valkey", "kvrocks", "dragonfly", "keydb", "garnet")
 """Programs that speak the protocol and tell `NAME_version`, beside the version of Redis that they are like."""
+TRIED_S = 2.0
+"""How long a refusal of what is only tried is waited out; one that lasts is for what is needed to tell."""
 NOT_TOLD = ("ERR", "NOPERM")
 """Codes of error replies by which a server refuses to tell: it has no such command, or the user may not."""
 
@@ -138,7 +140,7 @@ async def has_minid(control: Control) -> bool:
         return True
 
     try:
-        return await control.outlast(tried)
+        return await control.outlast(tried, bound_s=TRIED_S)
     except RedisError as error:
         return "syntax" not in str(error).lower()
 
