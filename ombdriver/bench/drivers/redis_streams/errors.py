@@ -186,6 +186,10 @@ _ADVICE: Sequence[_Row] = (
         "command not allowed when used memory",
         "the server is full: raise its maxmemory, set a smaller retention, or lower the rate or the duration",
     ),
+    _Row(
+        "invalid (multi)?bulk length",
+        "a message is larger than the server takes: raise its proto-max-bulk-len, or lower messageSize",
+    ),
     _Row("MISCONF", "the server can't save to its disk: see its log, or set stop-writes-on-bgsave-error no there"),
     _Row("NOREPLICAS", "connect its replicas, or lower min-replicas-to-write there"),
     _Row("BUSY .*script", "a script holds the server up: wait for its end, or end it there by SCRIPT KILL"),

@@ -51,6 +51,11 @@ OMB = Endpoint("redis://h", "redisHost in d.yaml:3", "redisPass in d.yaml:5")
         ("redis://h", "Error while reading from h:1 : (104, 'reset')", "is one for TLS, write rediss://"),
         ("redis://h", "Connection closed by server.", "by server; is the server up, and the URL right? if the port is"),
         ("redis://h", "Timeout connecting to server", "server; is the server up, and the URL right?"),
+        (
+            "redis://h",
+            "Protocol error: invalid bulk length",
+            "length; a message is larger than the server takes: raise its proto-max-bulk-len, or lower messageSize",
+        ),
         ("redis://h/99", "DB index is out of range", "range; write a database that the server has"),
         ("redis://h", "Hash slot not served", "served; assign every slot of the cluster"),
         (
