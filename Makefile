@@ -159,10 +159,11 @@ faults: $(VENV)/.installed-dev
 trust: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.trust $(TRUST_ARGS)
 
-# What setups lose when the primary dies, and for how long they are away; some 14 minutes, then the table of its page is
+# What setups lose when the primary dies, and for how long they are away; some 15 minutes, then the table of its page is
 # made anew. Other faults, setups or repeats, and no page: make chaos CHAOS_ARGS='--fault hang --repeats 10'
 CHAOS_ARGS ?= --fault kill --repeats 5 --page docs/faults.md
-CHAOS_SETUPS ?= valkey-no-persistence valkey-aof-everysec valkey-aof-always valkey-replicated-wait valkey-sentinel
+CHAOS_SETUPS ?= valkey-no-persistence valkey-aof-everysec valkey-aof-always valkey-replicated-wait valkey-sentinel \
+  valkey-cluster-3x2
 chaos: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.chaos 1kb-low-rate $(CHAOS_SETUPS:%=--setup %) --rate 1000 --warmup 3s --duration 20s --plain \
 	  $(CHAOS_ARGS)

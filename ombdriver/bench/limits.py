@@ -32,6 +32,12 @@ def limit_reached(error: BaseException | None) -> str | None:
     return None
 
 
+def most_open_files() -> int | None:
+    """So many files and connections a process of ours may open once it asks for them; None without a limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if hard == resource.RLIM_INFINITY else hard
+
+
 def _number(error: BaseException) -> int | None:
     if isinstance(error, MemoryError) or "failed to map segment" in str(error):  # of a shared library
         return errno.ENOMEM

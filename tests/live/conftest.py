@@ -1,4 +1,4 @@
-"""A place to run `ombdriver` in; and drivers for the conformance suite: `memory`, and `redis-streams` on both servers.
+"""A place to run `ombdriver` in; and drivers for the conformance suite: `memory`, and those for streams.
 
 A third party's driver can be held against the suite by adding a way to open it to `DRIVERS`.
 """
@@ -26,6 +26,8 @@ DRIVERS: Mapping[str, str | None] = {
     "redis": "redis_server",
     "cluster": "valkey_cluster",
     "redis-py": "valkey",
+    "runner": "valkey",
+    "cluster-runner": "valkey_cluster",
 }
 """By name: the fixture of the servers that a driver for streams is opened on, or None for `memory`."""
 
@@ -46,6 +48,9 @@ def opening(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
         return "memory", {}
     server: PrivateServer | ManagedServers = request.getfixturevalue(fixture)
     options: dict[str, object] = {"run_id": RUN_ID, "block_ms": 20}
+    if request.param.endswith("runner"):
+        # Tests take as many as there is room for before they acknowledge any.
+        options |= {"runner_concurrency": 1_000, "max_in_flight": 500}
     if isinstance(server, ManagedServers):
         for node in server.nodes:
             asyncio.run(node.ask(["FLUSHALL"]))

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import redis.asyncio
-from seam import ONE, ONE_KEY, RUN_ID, THREE, Replies, ignored, receive
+from seam import ONE, ONE_KEY, RUN_ID, THREE, Replies, ignored, payloads, receive
 
 from ombdriver.bench.drivers.api import Driver, DriverConsumer, DriverProducer, TopicSpec, load_driver
 from ombdriver.bench.drivers.redis_streams.consumer import CLOSE_TIMEOUT_S
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.servers.private_server import PrivateServer, find_binary
 from ombdriver.bench.servers.topology import ServerPlan
-from ombdriver.errors import UnderReplicated
+from ombdriver.errors import DriverError, UnderReplicated
 
 Opening = Callable[..., Awaitable[Driver]]
 
@@ -44,12 +44,12 @@ async def raw(server_url: str) -> AsyncIterator["redis.asyncio.Redis[bytes]"]:
         yield client
 
 
-async def sent(driver: Driver, payloads: Sequence[bytes], topic: TopicSpec = ONE) -> Replies:
+async def sent(driver: Driver, messages: Sequence[bytes], topic: TopicSpec = ONE) -> Replies:
     """Sends to partition 0, and waits for the replies."""
     replies = Replies()
     producer = await driver.create_producer(topic, replies)
-    producer.send(0, payloads, None)
-    await replies.until(len(payloads))
+    producer.send(0, messages, None)
+    await replies.until(len(messages))
     await producer.aclose()
     return replies
 
@@ -314,38 +314,83 @@ async def test_what_the_disks_have_is_acknowledged() -> None:
         await driver.aclose()
 
 
-async def test_a_consumer_that_comes_back_gets_what_was_pending_for_it(opening: Opening) -> None:
+READERS = pytest.mark.parametrize("reader", [{}, {"runner_concurrency": 32}], ids=["driver", "runner"])
+
+
+@READERS
+async def test_a_consumer_that_comes_back_gets_what_was_pending_for_it(
+    opening: Opening, reader: dict[str, object]
+) -> None:
     """It may have been delivered, or not: nobody knows any more."""
-    driver = await opening()
+    driver = await opening(**reader)
     await driver.create_topics([ONE], ["g"])
     await sent(driver, [b"%d" % n for n in range(5)])
     first = await driver.create_consumer([ONE], "g", "c1")
-    (batch,) = await receive(first, 5)
-    assert not batch.claimed
+    batches = await receive(first, 5)
+    assert not any(batch.claimed for batch in batches)
 
     first.abandon()
     second = await driver.create_consumer([ONE], "g", "c1")
-    (again,) = await receive(second, 5)
+    again = await receive(second, 5)
 
-    assert (again.payloads, again.claimed) == (batch.payloads, True)
+    assert payloads(again) == payloads(batches)
+    assert all(batch.claimed for batch in again)
     await sent(driver, [b"new"])
     (new,) = await receive(second, 1)
     assert (new.payloads, new.claimed) == ([b"new"], False)
 
 
-async def test_what_a_consumer_has_left_is_taken_over_by_others(opening: Opening) -> None:
+@READERS
+async def test_what_a_consumer_has_left_is_taken_over_by_others(opening: Opening, reader: dict[str, object]) -> None:
     """Once it has been idle for long enough."""
-    driver = await opening(reclaim_ms=200)
+    driver = await opening(reclaim_ms=200, **reader)
     await driver.create_topics([ONE], ["g"])
     await sent(driver, [b"%d" % n for n in range(5)])
     first = await driver.create_consumer([ONE], "g", "c1")
-    (batch,) = await receive(first, 5)
+    batches = await receive(first, 5)
 
     first.abandon()
     second = await driver.create_consumer([ONE], "g", "c2")
-    (again,) = await receive(second, 5)
+    again = await receive(second, 5)
 
-    assert (again.payloads, again.claimed) == (batch.payloads, True)
+    assert sorted(payloads(again)) == sorted(payloads(batches))
+    assert all(batch.claimed for batch in again)
+
+
+async def test_a_runner_has_no_more_messages_at_work_than_it_may(opening: Opening) -> None:
+    """The next ones come when the harness has acknowledged those before, and a closed one leaves the rest to others."""
+    driver = await opening(runner_concurrency=4, reclaim_ms=400)
+    await driver.create_topics([ONE], ["g"])
+    await sent(driver, [b"%d" % n for n in range(10)])
+    consumer = await driver.create_consumer([ONE], "g", "c1")
+
+    first = await receive(consumer, 4)
+    assert await consumer.receive() is None
+    for batch in first:
+        consumer.acknowledge(batch, ignored)
+    await receive(consumer, 4)
+    await consumer.aclose()
+    other = await driver.create_consumer([ONE], "g", "c2")
+    left: list[bytes] = []
+    while len(left) < 6:
+        if (batch := await other.receive()) is not None:
+            left += batch.payloads
+            other.acknowledge(batch, ignored)
+
+    assert sorted(left) == [b"%d" % n for n in range(4, 10)]
+
+
+async def test_a_runner_that_is_refused_ends_with_what_the_server_says(opening: Opening, raw: Any) -> None:
+    """A key of another type is no stream, and never will be."""
+    driver = await opening(runner_concurrency=4)
+    await driver.create_topics([ONE], ["g"])
+    await raw.delete(ONE_KEY)
+    await raw.set(ONE_KEY, "text")
+    consumer = await driver.create_consumer([ONE], "g", "c1")
+
+    with pytest.raises(DriverError, match="group g can't be read: WRONGTYPE"):
+        await receive(consumer, 1)
+    await raw.delete(ONE_KEY)
 
 
 async def test_producers_that_wait_for_replicas_share_no_connection(opening: Opening, raw: Any) -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 import random
+import resource
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import psutil  # type: ignore[import-untyped]
 import pytest
@@ -90,6 +91,17 @@ async def connected(port: int) -> Streams:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     OPEN.append(writer)
     return reader, writer
+
+
+@contextmanager
+def few_files(count: int) -> Iterator[None]:
+    """What is started meanwhile may open so few files, unless it asks for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def echoes(streams: Streams, data: bytes) -> bool:
@@ -256,3 +268,19 @@ async def test_a_process_of_links_that_hangs_is_ended(monkeypatch: pytest.Monkey
     await links.aclose()
 
     assert not psutil.pid_exists(process.pid)
+
+
+async def test_as_many_connections_go_through_as_the_system_lets_a_process_have() -> None:
+    """The limit that a shell gives is the lower of two, and half as many connections would go through it."""
+    echo = Echo()
+    server = await asyncio.start_server(echo.serve, "127.0.0.1", 0)
+    echo.port = server.sockets[0].getsockname()[1]
+    with few_files(128):
+        links = Links.start()
+        port = await links.open(echo.port)  # it has begun by then
+    async with closing(), links:
+        every = await asyncio.gather(*(connected(port) for _ in range(150)))
+        assert all(await asyncio.gather(*(echoes(one, b"x") for one in every)))
+    await echo.until_all_ended()
+    server.close()
+    await server.wait_closed()

@@ -33,10 +33,14 @@ def faults(
     server: str = "engine: valkey",
     streams: str = "{}",
     more: str = ONE_CONSUMER,
+    client: str = "{}",
+    load: str = LOAD,
 ) -> dict[str, Any]:
     """The result of a run with these faults."""
-    place.write(f"{LOAD}{more}testDuration: {duration}\nfaults: {entries}\n")
-    place.write(f"name: s\ndriver: redis-streams\nserver: {{{server}}}\nstreams: {streams}\n", "s.yaml")
+    place.write(f"{load}{more}testDuration: {duration}\nfaults: {entries}\n")
+    place.write(
+        f"name: s\ndriver: redis-streams\nserver: {{{server}}}\nclient: {client}\nstreams: {streams}\n", "s.yaml"
+    )
     finished = place.run("run", "w.yaml", "--setup", "s.yaml", "--plain")
     assert sound(finished.returncode), finished.stderr
     (result,) = place.results()
@@ -175,6 +179,34 @@ def test_what_a_consumer_had_when_it_was_killed_is_delivered_by_others_or_when_i
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("who", ["producers", "consumers of group-1", "clients"])
+@pytest.mark.parametrize("client", ["{}", "{consumer: runner}"])
+def test_workers_that_are_killed_come_back_to_their_work(place: Place, engine: str, who: str, client: str) -> None:
+    """What they had done is known to the message; what was in flight is unknown, what was acknowledged is not lost.
+
+    Every message that was due is accounted for, though those of the time without producers are sent late.
+    """
+    entry = f"{{at: 2s, kill: {who}, restartAfter: 1s}}"
+
+    result = faults(place, f"[{entry}]", "9s", server=f"engine: {engine}", client=client)
+
+    one = only(result)
+    assert all(name.startswith("worker ") for name in one["hit"])
+    assert len(one["hit"]) == (2 if who == "clients" else 1)
+    assert one["hadEffect"]
+    assert one["promisesNoLoss"]
+    (delivery,) = result["delivery"]
+    assert (delivery["lost"], delivery["undelivered"]) == (0, 0)
+    totals = result["totals"]
+    assert totals["published"] + totals["publishErrors"] == 9 * 500
+    assert (totals["unsent"], totals["unanswered"]) == (0, 0)
+    if who != "consumers of group-1":
+        assert one["outageSeconds"] > 0.9
+    if who != "producers":
+        assert one["groups"][0]["outageSeconds"] > 0.9
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     "entry",
     [
@@ -230,6 +262,152 @@ def test_a_replica_takes_over_from_a_primary_that_is_killed(place: Place, topolo
     assert one["hit"][0].startswith("primary-")
     assert result["totals"]["published"] > 3000
     assert result["delivery"][0]["trimmed"] == 0
+
+
+CLUSTER_LOAD = LOAD.replace("partitionsPerTopic: 1", "partitionsPerTopic: 3")
+"""A partition for each primary of a cluster, where they are balanced."""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("what", ["kill", "failover"])
+def test_a_fault_finds_who_has_a_partition(place: Place, engine: str, what: str) -> None:
+    """The primary of each partition is another one; by the name of who was hit, all three are met one by one.
+
+    What the ledger proves lost is of the partitions that were hit; the others went on.
+    """
+    entry = {"kill": "kill: primary of {}, restartAfter: 1s", "failover": "failover: ordered, on: primary of {}"}[what]
+    entries = ", ".join(f"{{at: {2 + 4 * n}s, {entry.format(n)}}}" for n in range(3))
+
+    result = faults(
+        place,
+        f"[{entries}]",
+        "14s",
+        server=f"engine: {engine}, topology: cluster, replicas: 1",
+        streams="{placement: balanced}",
+        load=CLUSTER_LOAD,
+    )
+
+    injections = result["faults"]["injections"]
+    assert [one["error"] for one in injections] == [None] * 3
+    assert {one["hit"][0] for one in injections} == {"primary-1", "primary-2", "primary-3"}
+    assert accounts_add_up(result)
+    assert result["delivery"][0]["lost"] == result["faults"]["totals"]["lost"]
+    assert result["totals"]["published"] > 4000
+    assert "lost" not in rules(result)
+
+
+def test_the_shipped_cluster_loses_what_its_ledger_proves_when_a_primary_dies(place: Place) -> None:
+    """A replica takes over after the time-out of the nodes; a third of the messages waits meanwhile."""
+    place.write(
+        f"{CLUSTER_LOAD}{ONE_CONSUMER}testDuration: 16s\nfaults: [{{at: 3s, kill: node 1, restartAfter: 8s}}]\n"
+    )
+    finished = place.run("run", "w.yaml", "--setup", "valkey-cluster-3x2", "--plain")
+    assert sound(finished.returncode), finished.stderr
+    (result,) = place.results()
+
+    one = only(result)
+    assert one["hit"] == ["primary-1"]
+    assert one["hadEffect"]
+    assert result["delivery"][0]["lost"] == one["groups"][0]["lost"]
+    assert result["delivery"][0]["trimmed"] == 0
+    assert result["totals"]["published"] > 5000
+    assert "lost" not in rules(result)
+
+
+@pytest.mark.parametrize(
+    ("engine", "atomic", "client"),
+    [
+        ("valkey", "", "{}"),
+        ("redis", "", "{}"),
+        ("valkey", ", atomic: true", "{}"),
+        ("valkey", "", "{consumer: runner}"),
+    ],
+)
+def test_partitions_move_to_other_primaries_under_load(place: Place, engine: str, atomic: str, client: str) -> None:
+    """One after the other, and all that a primary has by then: no message is lost, none comes twice as another."""
+    entries = [
+        f"{{at: 2s, migrateSlots: primary of 0{atomic}}}",
+        f"{{at: 4s, migrateSlots: primary 2, to: primary 3{atomic}}}",
+        f"{{at: 6s, migrateSlots: primary 3{atomic}}}",
+    ]
+
+    result = faults(
+        place,
+        f"[{', '.join(entries)}]",
+        "10s",
+        server=f"engine: {engine}, topology: cluster",
+        streams="{placement: balanced}",
+        load=LOAD.replace("partitionsPerTopic: 1", "partitionsPerTopic: 6"),
+        client=client,
+    )
+
+    injections = result["faults"]["injections"]
+    assert [one["error"] for one in injections] == [None] * 3
+    assert injections[1]["hit"] == ["primary-2", "primary-3"]
+    assert injections[2]["hit"] == ["primary-3", "primary-1"]
+    assert all(one["promisesNoLoss"] for one in injections)
+    (delivery,) = result["delivery"]
+    assert (delivery["lost"], delivery["trimmed"], delivery["undelivered"], delivery["duplicated"]) == (0, 0, 0, 0)
+    assert accounts_add_up(result)
+    assert result["totals"]["published"] > 4_500
+
+
+def test_a_migration_that_a_server_does_not_know_is_told(place: Place) -> None:
+    """With the server's own words; the run goes on, and is PARTIAL."""
+    result = faults(
+        place,
+        "[{at: 1s, migrateSlots: primary, atomic: true}]",
+        "4s",
+        server="engine: redis, topology: cluster",
+    )
+
+    (one,) = result["faults"]["injections"]
+    assert "could not be moved to primary-" in one["error"]
+    assert result["verdict"]["status"] == "PARTIAL"
+    assert result["delivery"][0]["lost"] == 0
+
+
+RUNNER_WORK = "consumerPerSubscription: 2\n"
+SYNCED = "config: {appendonly: yes, appendfsync: always}"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "{at: 2s, kill: primary, restartAfter: 1s}",
+        "{at: 2s, for: 1500ms, pause: primary}",
+        "{at: 2s, for: 1500ms, link: {between: [clients, primary], down: true}}",
+        "{at: 2s, for: 1500ms, link: {between: [clients, primary], swallow: true}}",
+        "{at: 2s, for: 1500ms, pause: consumers}",
+        "{at: 2s, kill: consumer 1 of group-1, restartAfter: 1s}",
+    ],
+)
+def test_runners_of_the_library_lose_nothing(place: Place, engine: str, entry: str) -> None:
+    """A run that consumes through them: all that was acknowledged arrives, whatever is between."""
+    result = faults(
+        place, f"[{entry}]", "9s", f"engine: {engine}, {SYNCED}", more=RUNNER_WORK, client="{consumer: runner}"
+    )
+
+    one = only(result)
+    (delivery,) = result["delivery"]
+    assert one["promisesNoLoss"]
+    assert (delivery["lost"], delivery["undelivered"], delivery["trimmed"]) == (0, 0, 0)
+    assert result["setup"]["client"] == {"consumer": "runner"}
+    assert "lost" not in rules(result)
+
+
+def test_what_a_runner_had_when_it_was_killed_is_taken_over_by_the_others(place: Place) -> None:
+    """After the time that the setup says, by their leases; nothing is lost."""
+    entries = "[{at: 2s, for: 1s, pause: consumers}, {at: 3100ms, kill: consumer 1 of group-1}]"
+
+    result = faults(place, entries, "9s", streams="{reclaimAfterMs: 500}", more=WORK, client="{consumer: runner}")
+
+    assert [one["error"] for one in result["faults"]["injections"]] == [None, None]
+    (delivery,) = result["delivery"]
+    assert (delivery["lost"], delivery["undelivered"]) == (0, 0)
+    assert accounts_add_up(result)
+    assert result["counters"]["claimed"] > 0
 
 
 LINK = "link: {between: [clients, primary]"
@@ -363,6 +541,40 @@ def test_a_server_that_can_not_have_a_clock_of_its_own_is_refused(place: Place) 
     assert "server.sh does not start with libfaketime" in said or "install it (Debian's package faketime)" in said
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("topology", ["sentinel", "cluster, replicas: 1"])
+@pytest.mark.parametrize("client", ["{}", "{consumer: runner}"])
+def test_clients_are_cut_off_from_a_primary_of_several_servers(
+    place: Place, engine: str, topology: str, client: str
+) -> None:
+    """Though servers tell each client where they are themselves; nobody takes over, since they see each other."""
+    entry = "{at: 2s, for: 1500ms, link: {between: [clients, primary of 0], down: true}}"
+
+    result = faults(place, f"[{entry}]", "9s", f"engine: {engine}, topology: {topology}", client=client)
+
+    one = only(result)
+    (hit,) = one["hit"]
+    assert hit.startswith("clients - primary-")
+    assert one["outageSeconds"] == pytest.approx(1.5, abs=0.9)
+    assert (one["promisesNoLoss"], result["delivery"][0]["lost"]) == (True, 0)
+
+
+def test_the_link_of_a_new_primary_is_the_one_that_is_cut(place: Place) -> None:
+    """After a failover clients reach it by a link of its own."""
+    entries = (
+        "[{at: 2s, failover: ordered, on: primary of 0},"
+        " {at: 7s, for: 1500ms, link: {between: [clients, primary of 0], down: true}}]"
+    )
+
+    result = faults(place, entries, "13s", server="engine: valkey, topology: cluster, replicas: 1")
+
+    failover, cut = result["faults"]["injections"]
+    assert (failover["error"], cut["error"]) == (None, None)
+    assert cut["hit"] == [f"clients - {failover['hit'][1]}"]
+    assert cut["outageSeconds"] == pytest.approx(1.5, abs=0.9)
+    assert accounts_add_up(result)
+
+
 def test_a_replica_that_is_cut_off_holds_up_what_waits_for_it(place: Place) -> None:
     """The primary goes on, and messages are stored on too few replicas."""
     entry = "{at: 2s, for: 1500ms, link: {between: [primary, replica 1], swallow: true}}"
@@ -438,6 +650,7 @@ def test_a_fault_that_a_users_server_can_not_have_is_refused(place: Place, valke
         "{at: 0s, for: 20s, pause: clients}",
         "{at: 0s, for: 500s, pause: primary}",
         "{at: 0s, kill: primary}",
+        "{at: 0s, kill: consumers}",
         "{at: 0s, for: 500s, link: {between: [clients, primary], swallow: true}}",
         "{at: 0s, for: 500s, disk: {fsyncDelay: 1h}}",
         "{at: 0s, for: 500s, disk: {full: true}}",

@@ -220,6 +220,13 @@ class Driver(Protocol):
         """What looks at the messages that are held; None when the system can't tell."""
         ...
 
+    def key_of(self, topic: str, partition: int) -> str:
+        """What the server calls a partition of a topic that was created; asked for by faults that name a partition.
+
+        A driver may do without this method: then faults can't name any.
+        """
+        ...
+
     async def describe(self) -> Mapping[str, object]:
         """What the server says of itself: plain values, fit for a result, without secrets; None for what is not known.
 

@@ -33,6 +33,7 @@ SHIPPED: Mapping[str, str] = {
     "disk": "break_disk:BreakDisk",
     "powerLoss": "lose_power:LosePower",
     "clock": "step_clock:StepClock",
+    "migrateSlots": "migrate_slots:MigrateSlots",
     "hook": "run_hook:RunHook",
 }
 """The faults that come with this package, by their key: module and class."""
@@ -124,6 +125,21 @@ class FaultWorker(Protocol):
         """Lets it go on."""
         ...
 
+    async def crash(self) -> None:
+        """Ends it by SIGKILL, with all of its producers and consumers; it stays down until `start_again`.
+
+        Raises:
+            FaultError: if it does not end.
+        """
+        ...
+
+    async def start_again(self, *, lose_data: bool = False) -> bool:
+        """Starts it anew: it sends what has become due meanwhile, and reads what is pending for it.
+
+        As `FaultServer.start_again`, always True.
+        """
+        ...
+
 
 class FaultConsumer(Protocol):
     """One consumer of a group, with its connections, in a worker process that it shares with others."""
@@ -178,6 +194,19 @@ class FaultSystem(Protocol):
         """
         ...
 
+    async def migrate_slots(self, source: Target, to: Target | None, *, at_once: bool) -> Sequence[str]:
+        """Moves slots of the run's partitions from one primary to another; returns the names of both.
+
+        Args:
+            source: who has them; of `primary of PARTITION` that partition's slot alone.
+            to: who gets them; None for the next primary.
+            at_once: in one step, and not key by key.
+
+        Raises:
+            FaultError: if there are none, or the servers refuse.
+        """
+        ...
+
     def workers(self, target: Target) -> Sequence[FaultWorker]:
         """The worker processes that do what the target says."""
         ...
@@ -186,8 +215,8 @@ class FaultSystem(Protocol):
         """The single consumer of that number and group."""
         ...
 
-    def links(self, client: Target, server: Target) -> Sequence[FaultLink]:
-        """What lies between who calls and who is called: clients and the primary, or the primary and a replica.
+    async def links(self, client: Target, server: Target) -> Sequence[FaultLink]:
+        """What lies between who calls and who is called: clients and a primary, or the primary and a replica.
 
         Raises:
             FaultError: if the run has no such link.
@@ -207,6 +236,7 @@ class Site:
         servers: those that the run starts; None where it starts none.
         has_server: whether there is any server, the run's own or a user's.
         can_pause_workers: whether this system lets a worker that is stopped go on when the run is gone.
+        can_kill_workers: whether the work of a process can be taken up by another one.
         can_kill_consumers: whether a consumer can end by itself, and come back to what is pending for it.
         at_most_once: whether what a consumer was given is gone with it.
     """
@@ -214,6 +244,7 @@ class Site:
     servers: ServerPlan | None = None
     has_server: bool = True
     can_pause_workers: bool = True
+    can_kill_workers: bool = True
     can_kill_consumers: bool = True
     at_most_once: bool = False
 

@@ -23,7 +23,7 @@ class FailoverPrimary(Fault):
     def spec(self) -> Mapping[str, object]:
         """See `Fault.spec`."""
         assert self.target is not None
-        return {"failover": "ordered"} | ({} if self.target.number is None else {"on": str(self.target)})
+        return {"failover": "ordered"} | ({} if str(self.target) == "primary" else {"on": str(self.target)})
 
     def endangers(self, site: Site) -> Endangers:
         """What the replica has not got; in a cluster the primary waits until it has everything."""

@@ -1,6 +1,6 @@
-"""`kill`: a server ends by SIGKILL, as in a crash, and comes back later, with its data or without; or a consumer.
+"""`kill`: a server ends by SIGKILL, as in a crash, and comes back later, with its data or without; or who uses it.
 
-A single consumer ends without a word to anybody, and comes back to what is pending for it.
+A worker process, or a single consumer in it, ends without a word to the server, and comes back to what is pending.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from ombdriver.bench.faults.api import (
     FaultError,
     FaultServer,
     FaultSystem,
+    FaultWorker,
     Site,
     lacks_target,
 )
@@ -26,18 +27,14 @@ class KillTarget(Fault):
     """`kill: primary, restartAfter: 2s, data: lost`. Without `restartAfter` it stays down until the window ends.
 
     What a server finds again when it starts is what its configuration had it write to its disk; with `data: lost`
-    nothing. `kill: consumer 1 of group-1` ends a consumer alone.
+    nothing. `kill: producers` or `consumers of group-1` ends worker processes, `kill: consumer 1 of group-1` a consumer
+    alone.
     """
 
     OPTIONS = ("restartAfter", "data")
 
     def __init__(self, value: object, options: Mapping[str, object]) -> None:
         self.target = Target.parse(value)
-        if self.target.is_client:
-            raise ValueError(
-                f"{self.target} can't be killed, only servers and single consumers can; write pause: {self.target}, or"
-                " kill: consumer 1 of group-1"
-            )
         if "restartAfter" in options:
             try:
                 self.heals_after_ns = parse_duration(options["restartAfter"])
@@ -46,9 +43,9 @@ class KillTarget(Fault):
         self._data = options.get("data", "kept")
         if self._data not in _DATA:
             raise ValueError(f"data: {quoted(self._data)} is not known; write kept or lost")
-        if self.target.is_consumer and "data" in options:
+        if not self.target.is_server and "data" in options:
             raise ValueError(f"data: {self.target} has none; remove it")
-        self._down: list[FaultServer | FaultConsumer] = []
+        self._down: list[FaultServer | FaultConsumer | FaultWorker] = []
 
     def spec(self) -> Mapping[str, object]:
         """See `Fault.spec`."""
@@ -60,24 +57,32 @@ class KillTarget(Fault):
     def endangers(self, site: Site) -> Endangers:
         """A replica that takes over lacks the last messages; a server that starts again what it had not written."""
         assert self.target is not None
-        if self.target.is_consumer:
-            return "unknown" if site.at_most_once else "nothing"
+        if not self.target.is_server:
+            return "unknown" if site.at_most_once and self.target.role != "producers" else "nothing"
         if site.servers is None or self.target.role == "sentinel":
             return "nothing"
         if self._data == "lost" or self.target.role == "servers":
             return "memory"
-        return "failover" if site.servers.topology in ("sentinel", "cluster") else "memory"
+        takes_over = site.servers.topology in ("sentinel", "cluster") and site.servers.replica_count
+        return "failover" if takes_over else "memory"
 
     def missing(self, site: Site) -> str | None:
         """See `Fault.missing`."""
         assert self.target is not None
-        return lacks_target(self.target, site)
+        if self.target.is_client and not site.can_kill_workers:
+            return (
+                "only worker processes of this machine can be killed, with groups of the driver redis-streams (read:"
+                f" group, pipelining: channel); use such a setup, or write pause: {self.target}"
+            )
+        return None if self.target.is_client else lacks_target(self.target, site)
 
     async def inject(self, system: FaultSystem) -> Sequence[str]:
         """See `Fault.inject`."""
         assert self.target is not None
         if self.target.is_consumer:
             self._down = [*system.consumers(self.target)]
+        elif self.target.is_client:
+            self._down = [*system.workers(self.target)]
         else:
             self._down = [*await system.servers(self.target)]
         await asyncio.gather(*(each.crash() for each in self._down))

@@ -16,7 +16,8 @@ _EXAMPLE = "{between: [clients, primary], latency: 20ms}"
 class ShapeLink(Fault):
     """`link: {between: [clients, primary], latency: 20ms, jitter: 5ms}`, or with `down: true` and its like.
 
-    Between `clients` and `primary`, or between `primary` and `replica N`.
+    Between `clients` and a primary (`primary`, `primary N`, `primary of PARTITION`), or between `primary` and `replica
+    N`.
     """
 
     LASTS = "always"
@@ -49,7 +50,7 @@ class ShapeLink(Fault):
         return True
 
     def endangers(self, site: Site) -> Endangers:
-        """Nobody forgets anything, and where links are built nobody takes over."""
+        """Nobody forgets anything: servers reach each other past the links of clients, so nobody takes over."""
         return "nothing"
 
     def missing(self, site: Site) -> str | None:
@@ -59,10 +60,10 @@ class ShapeLink(Fault):
             return lack
         plan = site.servers
         assert plan is not None
-        if plan.topology not in ("standalone", "replicated"):
+        if self.target.role == "replica" and plan.topology != "replicated":
             return (
-                f"in a setup of topology {plan.topology} servers tell clients of each other, past a link; use topology:"
-                " standalone or replicated, or pause: primary"
+                f"in a setup of topology {plan.topology} a server tells all others one address, its own, so between two"
+                " of them there is no link; use topology: replicated, or pause: replica 1"
             )
         if plan.unix_socket:
             return "clients that use a unix socket have no link; leave unixSocket out of the setup"
@@ -71,7 +72,7 @@ class ShapeLink(Fault):
     async def inject(self, system: FaultSystem) -> Sequence[str]:
         """See `Fault.inject`."""
         assert self.target is not None
-        for link in system.links(self._client, self.target):
+        for link in await system.links(self._client, self.target):
             self._shaped.append(link)
             await link.shape(self._shape)
         return [link.name for link in self._shaped]
@@ -90,14 +91,14 @@ class ShapeLink(Fault):
 
 
 def _sides(value: object) -> tuple[Target, Target]:
-    """Who calls, and who is called: clients and the primary, or the primary and a replica, told in any order."""
+    """Who calls, and who is called: clients and a primary, or the primary and a replica, told in any order."""
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError(f"between: {quoted(value)} are no two; write between: [clients, primary]")
     try:
         first, second = sorted((Target.parse(each) for each in value), key=lambda each: each.role)
     except ValueError as error:
         raise ValueError(f"between: {error}") from None
-    if first == CLIENTS and second == Target("primary"):
+    if first == CLIENTS and second.role == "primary":
         return first, second
     if first == Target("primary") and second.role == "replica":
         return first, second

@@ -14,8 +14,8 @@ _ROLES = (*SERVER_ROLES, *CLIENT_ROLES, CONSUMER)
 _NUMBERED = ("primary", "replica", "sentinel", "node", CONSUMER)
 _FORM = re.compile(r"(?P<role>[a-z]+)(?: (?P<number>[0-9]{1,4}))?(?: of (?P<group>\S.*))?")
 _KNOWN = (
-    "primary, primary N, replica, replica N, sentinel N, node N, servers, producers, consumers, consumers of GROUP,"
-    " consumer N of GROUP"
+    "primary, primary N, primary of PARTITION, replica, replica N, sentinel N, node N, servers, producers, consumers,"
+    " consumers of GROUP, consumer N of GROUP"
 )
 
 
@@ -27,16 +27,19 @@ class Target:
         role: one of `SERVER_ROLES` or `CLIENT_ROLES`, or `CONSUMER`.
         number: which of several, from 1; None means the first, or all where the role is of several.
         group: of `consumers`, whose; None means those of all groups. A single consumer is always of one.
+        partition: of a `primary`, which partition it holds; from 0, and those of all topics in turn. None means any.
     """
 
     role: str
     number: int | None = None
     group: str | None = None
+    partition: int | None = None
 
     def __str__(self) -> str:
         """As it is written."""
         which = self.role if self.number is None else f"{self.role} {self.number}"
-        return which if self.group is None else f"{which} of {self.group}"
+        whose = self.group if self.partition is None else str(self.partition)
+        return which if whose is None else f"{which} of {whose}"
 
     @property
     def is_client(self) -> bool:
@@ -73,6 +76,10 @@ class Target:
         role, number, group = found["role"], found["number"], found["group"]
         if number is not None and (role not in _NUMBERED or not int(number)):
             raise ValueError(f"{quoted(value)}: {_advice(role)}")
+        if role == "primary" and group is not None:
+            if number is not None or not group.isdecimal() or not group.isascii():
+                raise ValueError(f"{quoted(value)} names no partition; write primary of 0, for the first one")
+            return cls(role, partition=int(group))
         if group is not None and role not in ("consumers", CONSUMER):
             raise ValueError(f"{quoted(value)}: only consumers are those of a group; write {role}")
         if role == CONSUMER and (number is None or group is None):

@@ -111,6 +111,10 @@ class Ledger:
         self._window_starts = self.sent.sent.copy()
         self._repetitions_before = {name: _repetitions(each) for name, each in self.received.items()}
 
+    def sent_before_window(self, flow: int) -> int:
+        """How many messages of a flow had been sent when the window began."""
+        return int(self._window_starts[flow])
+
     # -- what is missing -------------------------------------------------------------------------------------------
 
     def backlog(self) -> dict[str, int]:

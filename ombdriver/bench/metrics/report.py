@@ -1,7 +1,8 @@
 """What a worker reports: metrics, what the delivery ledger has to know, and its process. Data that crosses the pipe."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -141,3 +142,81 @@ class Report:
     longest_ack_gap_ns: int = 0
     overdue: int = 0
     probe_failures: Sequence[ProbeFailure] = ()
+
+
+# -- of processes that took over from one another ----------------------------------------------------------------------
+
+
+def standing(last: Report) -> Report:
+    """What a worker that is gone adds to each later report: its totals, and nothing new."""
+    return replace(
+        last,
+        metrics=Metrics(),
+        probed=frozenset(),
+        sent_report=SentReport(),
+        received_reports=(),
+        empty_reads={},
+        active_consumers=0,
+        probe_failures=(),
+    )
+
+
+def followed(before: Report, now: Report) -> Report:
+    """A report of a worker that took over from one that has reported `before`, as if both were of one process.
+
+    What is left to send is that of the one that is there.
+    """
+    metrics = Metrics()
+    metrics += before.metrics
+    metrics += now.metrics
+    return replace(
+        now,
+        metrics=metrics,
+        probed=before.probed | now.probed,
+        sent_report=_sent_by_both(before.sent_report, now.sent_report),
+        received_reports=(*before.received_reports, *now.received_reports),
+        probe_failures=(*before.probe_failures, *now.probe_failures),
+        sent=before.sent + now.sent,
+        acknowledged=before.acknowledged + now.acknowledged,
+        failed=before.failed + now.failed,
+        received=_summed(before.received, now.received),
+        foreign=before.foreign + now.foreign,
+        errors=_summed(before.errors, now.errors),
+        driver=_summed(before.driver, now.driver),
+        process=_usage_of_both(before.process, now.process),
+        longest_ack_gap_ns=max(before.longest_ack_gap_ns, now.longest_ack_gap_ns),
+    )
+
+
+def _sent_by_both(before: SentReport, now: SentReport) -> SentReport:
+    """The second one has gone on where the first one was."""
+    return SentReport(
+        now.flows if len(now.flows) else before.flows,
+        np.concatenate((before.failed, now.failed)),
+        np.concatenate((before.indeterminate, now.indeterminate)),
+        (*before.checkpoints, *now.checkpoints),
+    )
+
+
+def _summed(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    counts = Counter(one)
+    counts.update(other)
+    return dict(counts)
+
+
+def _usage_of_both(before: ProcessUsage, now: ProcessUsage) -> ProcessUsage:
+    throttled = [each for each in (before.throttled_ns, now.throttled_ns) if each is not None]
+    return replace(
+        now,
+        cpu_ns=before.cpu_ns + now.cpu_ns,
+        peak_rss_bytes=max(before.peak_rss_bytes, now.peak_rss_bytes),
+        gc_pauses=before.gc_pauses + now.gc_pauses,
+        gc_longest_ns=max(before.gc_longest_ns, now.gc_longest_ns),
+        run_delay_ns=before.run_delay_ns + now.run_delay_ns,
+        stalls=before.stalls + now.stalls,
+        longest_stall_ns=max(before.longest_stall_ns, now.longest_stall_ns),
+        stalled_ns=before.stalled_ns + now.stalled_ns,
+        gc_ns=before.gc_ns + now.gc_ns,
+        throttled_ns=sum(throttled) if throttled else None,
+        lateness=before.lateness + now.lateness,
+    )

@@ -109,25 +109,27 @@ def make_plan(
         poisson=PoissonArrivals(workload.seed, len(producers)) if workload.arrivals == "poisson" else None,
         from_beginning=workload.existing_topics_from == "beginning",
         batch_ns=setup.client.batch_ns,
-        faults=_faults(workload, setup),
+        faults=_faults(workload, setup, layout),
     )
 
 
-def fault_site(setup: Setup) -> Site:
-    """What there is for faults to act on in a setup."""
+def fault_site(setup: Setup, *, on_hosts: bool = False) -> Site:
+    """What there is for faults to act on in a setup, with its workers on this machine or on several hosts."""
+    in_groups = setup.driver_used == STREAMS_DRIVER and setup.streams.read == "group"
     started = setup.server is not None and setup.server.engine is not None
     return Site(
         servers=setup.server.plan if setup.server is not None and started else None,
         has_server=setup.server is not None,
         can_pause_workers=sys.platform == "linux",
-        can_kill_consumers=setup.driver_used == STREAMS_DRIVER and setup.streams.read == "group",
+        can_kill_workers=in_groups and not on_hosts,
+        can_kill_consumers=in_groups,
         at_most_once=setup.streams.ack == "none",
     )
 
 
-def _faults(workload: Workload, setup: Setup) -> tuple[FaultSpec, ...]:
+def _faults(workload: Workload, setup: Setup, layout: HostLayout | None) -> tuple[FaultSpec, ...]:
     specs = workload.fault_specs
-    if lacking := unsupported(specs, fault_site(setup)):
+    if lacking := unsupported(specs, fault_site(setup, on_hosts=layout is not None)):
         raise InputError([f"{workload.name} x {setup.name}: {each}" for each in lacking])
     return specs
 
@@ -279,7 +281,8 @@ def _readers(topics: tuple[TopicSpec, ...], workload: Workload, setup: Setup) ->
                 f" where there are {partitions} (streams.assignment: exclusive); write {partitions} or fewer"
             )
         shares = [tuple(range(n, partitions, consumers)) for n in range(consumers)]
-    streams, whole = len(topics) * partitions, setup.loopback or setup.in_cluster
+    streams = len(topics) * partitions
+    whole = setup.loopback or setup.in_cluster or setup.client.consumer == "runner"
     covered = max(STREAMS_PER_READER, -(-streams * len(workload.groups) * (len(shares) or 1) // USUAL_READERS))
     return [
         ConsumerAssignment(
@@ -307,7 +310,8 @@ def _parts(
         topics: all that the consumer reads.
         share: its partitions of each of them; None for all.
         covered: streams of a reader.
-        whole: a topic is never split: a reader has a connection for each stream in any case, or none at all.
+        whole: a topic is never split: a reader has a connection for each stream in any case, or none at all; or it is
+            a Runner, which reads all of a topic.
     """
     partitions = topics[0].partitions if share is None else len(share)
     if whole or partitions <= covered:
@@ -330,6 +334,11 @@ def _backlog(
     try:
         if setup.loopback:
             raise ValueError("the memory driver holds no backlog, since its producers wait for consumers; write 0")
+        if setup.client.consumer == "runner":
+            raise ValueError(
+                "a Runner reads ahead, which a pause can't end; write 0, or remove client.consumer: runner from the"
+                " setup"
+            )
         if setup.server is not None and setup.server.in_cluster and any(each.streams > 1 for each in readers):
             raise ValueError(
                 "on a cluster a consumer of several partitions has a read under way for each of them, which a pause"

@@ -347,8 +347,10 @@ class Counters(TypedDict, total=False):
         passedOver: pending messages that a consumer found after a lost connection and had been given before; they are
             not counted twice.
         reconnects: connections that the driver had to make anew.
-        claimed: pending messages that consumers took over from others of their group (`streams.reclaimAfterMs`).
-        groupsMade: groups that readers made again after a server came back without them; in runs with faults.
+        claimed: pending messages that consumers took over from others of their group (`streams.reclaimAfterMs`, or as
+            Runners do).
+        groupsMade: groups that readers made again after a server came back without them; in runs with faults, or by
+            Runners.
         longestSilenceMs: the longest time in which a worker had messages due and none was acknowledged, from 500 ms on.
         underReplicated: messages of the caveat of that name.
         pollingRounds: reads of the caveat `pollingReads`.

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ombdriver.bench.faults.api import Fault, FaultError, FaultServer
@@ -24,9 +24,10 @@ from ombdriver.bench.servers.links import LinkError, Links
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.servers.reaper import StartError
 from ombdriver.bench.servers.resp_client import RefusedError
+from ombdriver.bench.servers.slot_migration import migrate_at_once, migrate_by_keys
 from ombdriver.bench.units import SECOND
 from ombdriver.bench.worker import protocol
-from ombdriver.errors import OmbdriverError
+from ombdriver.errors import OmbdriverError, WorkerError
 
 logger = logging.getLogger(__name__)
 
@@ -122,10 +123,16 @@ class NodeOfRun:
 
 
 class WorkerOfRun:
-    """One of the run's workers (`faults.api.FaultWorker`)."""
+    """One of the run's workers (`faults.api.FaultWorker`).
 
-    def __init__(self, plan: WorkerPlan, workers: Workers) -> None:
-        self._plan, self._workers = plan, workers
+    Args:
+        plan: which.
+        workers: all of them.
+        start_again: starts it in the place of one that was killed.
+    """
+
+    def __init__(self, plan: WorkerPlan, workers: Workers, start_again: Callable[[int], Awaitable[None]]) -> None:
+        self._plan, self._workers, self._start_again = plan, workers, start_again
 
     @property
     def name(self) -> str:
@@ -139,6 +146,21 @@ class WorkerOfRun:
     def resume(self) -> None:
         """See `FaultWorker.resume`."""
         self._workers.signal(self._plan.index, signal.SIGCONT)
+
+    async def crash(self) -> None:
+        """See `FaultWorker.crash`."""
+        try:
+            await self._workers.kill(self._plan.index)
+        except WorkerError as error:
+            raise FaultError(str(error)) from error
+
+    async def start_again(self, *, lose_data: bool = False) -> bool:
+        """See `FaultWorker.start_again`."""
+        try:
+            await self._start_again(self._plan.index)
+        except WorkerError as error:
+            raise FaultError(str(error)) from error
+        return True
 
 
 class ConsumerOfRun:
@@ -203,6 +225,9 @@ class RunSystem:
         workers: its worker processes.
         servers: those that it has started; None for none.
         on_start: called with the process id of a server that was started again.
+        key_of: the server's name of a partition of a topic; None where the driver does not tell.
+        sent_before: how many messages of a flow had been sent when the measured phase began.
+        on_worker: called with the number and the process id of a worker that was started again.
     """
 
     def __init__(
@@ -211,18 +236,25 @@ class RunSystem:
         workers: Workers,
         servers: ManagedServers | None,
         on_start: Callable[[int], None] = lambda _: None,
+        key_of: Callable[[str, int], str] | None = None,
+        sent_before: Callable[[int], int] = lambda _: 0,
+        on_worker: Callable[[int, int], None] = lambda _index, _pid: None,
     ) -> None:
         self._plan, self._workers, self._servers, self._on_start = plan, workers, servers, on_start
+        self._key_of, self._sent_before, self._on_worker = key_of, sent_before, on_worker
+        self._measured: Phase | None = None
 
-    def links(self, client: Target, server: Target) -> Sequence[LinkOfRun]:
+    async def links(self, client: Target, server: Target) -> Sequence[LinkOfRun]:
         """See `FaultSystem.links`."""
         linked = None if self._servers is None else self._servers.linked
         if linked is None:
             raise FaultError("the run has no links")
         assert self._servers is not None
         primary, *others = self._servers.data_nodes
-        if server == Target("primary"):
-            return [LinkOfRun(linked.links, linked.of_clients, f"clients - {primary.name}")]
+        if client.is_client:
+            if self._servers.plan.topology in ("sentinel", "cluster"):  # where it may be another one by now
+                (primary,) = await self._nodes(server)
+            return [LinkOfRun(linked.links, linked.of_clients[primary.name], f"clients - {primary.name}")]
         if server.place >= len(others):
             raise FaultError(f"there is no {server}")
         name = others[server.place].name
@@ -237,6 +269,8 @@ class RunSystem:
             raise FaultError("the run has no servers of its own")
         if target.role == "servers":
             return self._servers.data_nodes
+        if target.partition is not None:
+            return [await self._primary_of(self._servers, target.partition)]
         if target == Target("primary"):
             first = await self._servers.primary_with_streams()
             if first is None:
@@ -246,6 +280,20 @@ class RunSystem:
         if target.place >= len(found):
             raise FaultError(f"there is no {target} now: {len(found)} have that role")
         return [found[target.place]]
+
+    async def _primary_of(self, servers: ManagedServers, number: int) -> ServerNode:
+        """Who is the primary of a partition now; they are counted through all topics."""
+        found = await servers.primary_of_key(self._key(number))
+        if found is None:
+            raise FaultError(f"partition {number} has no primary now")
+        return found
+
+    def _key(self, number: int) -> str:
+        """The server's name of a partition."""
+        if self._key_of is None:
+            raise FaultError("the driver does not tell where a partition is")
+        at, partition = divmod(number, self._plan.topics[0].partitions)
+        return self._key_of(self._plan.topics[at].name, partition)
 
     async def fail_over(self, target: Target) -> Sequence[str]:
         """See `FaultSystem.fail_over`."""
@@ -257,14 +305,50 @@ class RunSystem:
             raise FaultError(str(error)) from error
         return [primary.name, after.name]
 
+    async def migrate_slots(self, source: Target, to: Target | None, *, at_once: bool) -> Sequence[str]:
+        """See `FaultSystem.migrate_slots`."""
+        (giving,) = await self._nodes(source)
+        assert self._servers is not None
+        primaries = await self._servers.with_role("primary")
+        getting = (await self._nodes(to))[0] if to is not None else _next(primaries, giving)
+        if getting is None or getting == giving:
+            raise FaultError(f"{giving.name} has them, and there is no other primary that they could move to")
+        numbers = range(self._plan.partitions) if source.partition is None else [source.partition]
+        try:
+            slots = await self._servers.slots_of(giving, [self._key(number) for number in numbers])
+            if not slots:
+                raise FaultError(f"{giving.name} has no partition of the run")
+            migrate = migrate_at_once if at_once else migrate_by_keys
+            await migrate(giving, getting, primaries, slots)
+        except (NodeLostError, RefusedError, OmbdriverError) as error:
+            raise FaultError(f"slots of {giving.name} could not be moved to {getting.name}: {error}") from error
+        return [giving.name, getting.name]
+
     def workers(self, target: Target) -> Sequence[WorkerOfRun]:
         """See `FaultSystem.workers`."""
-        return [WorkerOfRun(each, self._workers) for each in self._plan.workers if _does(each, target)]
+        found = [each for each in self._plan.workers if _does(each, target)]
+        return [WorkerOfRun(each, self._workers, self._start_worker) for each in found]
+
+    async def _start_worker(self, index: int) -> None:
+        assert self._measured is not None, "faults are of the measured phase"
+        pid = await self._workers.restart(index, self._measured, self._sent_before)
+        if pid is not None:
+            self._on_worker(index, pid)
+
+    def begin(self, measured: Phase) -> None:
+        """The measured phase has been ordered."""
+        self._measured = measured
 
     def consumers(self, target: Target) -> Sequence[ConsumerOfRun]:
         """See `FaultSystem.consumers`."""
         places = {worker.index: _places(worker, target) for worker in self._plan.workers}
         return [ConsumerOfRun(target, {index: each for index, each in places.items() if each}, self._workers)]
+
+
+def _next(primaries: Sequence[ServerNode], one: ServerNode) -> ServerNode | None:
+    """The primary after `one`, round about; None where there is no other."""
+    at = primaries.index(one) if one in primaries else -1
+    return next((node for node in (*primaries[at + 1 :], *primaries[:at]) if node != one), None)
 
 
 def _does(worker: WorkerPlan, target: Target) -> bool:
@@ -321,6 +405,7 @@ class FaultInjector:
     def begin(self, measured: Phase) -> None:
         """The measured phase has been ordered: its faults are injected from its beginning on."""
         self._start_ns = measured.start_ns
+        self._system.begin(measured)
         self._tasks = [asyncio.create_task(self._carry_out(number, one)) for number, one in enumerate(self._injections)]
 
     async def end(self) -> None:

@@ -342,6 +342,10 @@ class Measurement:
         self._ledger.begin_window()
         self._start = _Start(self.backlog(), collector.processes(), collector.counters(), collector.errors())
 
+    def sent_before_window(self, flow: int) -> int:
+        """How many messages of a flow had been sent when the window began."""
+        return self._ledger.sent_before_window(flow)
+
     def note_workers(self) -> None:
         """Notes what the workers took so far in the window; what comes later is of the drain."""
         self._workers = worker_facts(self._plan.workers, self._start.processes, self.collector.processes())

@@ -1,11 +1,15 @@
-"""What a server must offer before anything is created on it. Pure: facts in, errors out.
+"""What a server must offer before anything is created on it, and this machine. Pure: facts in, errors out.
 
-Every server must have what the setup requires; a server of the user's must be safe to use, and have the memory.
+Every server must have what the setup requires; a server of the user's must be safe to use, and have the memory. The
+process of the links must be allowed as many files as connections go through it.
 """
 
 from collections.abc import Mapping, Sequence
 
-from ombdriver.bench.spec.setup import Requirements
+from ombdriver.bench.plan.connections import most_connections
+from ombdriver.bench.plan.plan import Plan
+from ombdriver.bench.servers.links import open_files
+from ombdriver.bench.spec.setup import Requirements, Setup
 from ombdriver.bench.units import format_size
 
 SAFE_POLICY = "noeviction"
@@ -70,6 +74,11 @@ def missing_requirements(facts: Mapping[str, object], requirements: Requirements
             f"reclaimAfterMs needs XAUTOCLAIM, which came with Redis 6.2, and the server {what}; use that, or remove"
             " reclaimAfterMs"
         )
+    if requirements.runner and facts.get("hasMinid") is False:
+        found.append(
+            f"client.consumer: runner needs Redis 6.2, as the messaging library does, and the server"
+            f" {f'is version {version}' if version else 'is older than that'}; use that, or remove consumer: runner"
+        )
     if requirements.minid and facts.get("hasMinid") is False:
         what = f"is version {version}" if version else "has no MINID"
         found.append(
@@ -99,6 +108,29 @@ def missing_requirements(facts: Mapping[str, object], requirements: Requirements
     if mode == "sentinel":
         found.append("this is a Sentinel; write redis+sentinel://HOST:PORT/MASTER, or master: NAME in the setup")
     return found
+
+
+def link_errors(plan: Plan, setup: Setup, most_files: int | None) -> list[str]:
+    """Why the links of a run's faults can't carry its connections, with the way out; empty where they can.
+
+    Args:
+        plan: the run.
+        setup: of it.
+        most_files: that a process may open; None without a limit.
+    """
+    if setup.server is None or most_files is None:
+        return []
+    servers = setup.server.plan
+    data = servers.primary_count * (1 + servers.replica_count)
+    connections = most_connections(plan, setup) + data  # replicas have one each
+    needed = open_files(connections, 2 * data)
+    if needed <= most_files:
+        return []
+    return [
+        f"{plan.workload} x {plan.setup}: the links of its faults carry {connections:,} connections, for which a"
+        f" process opens {needed:,} files, and it may open {most_files:,}; raise that limit (ulimit -Hn), or write"
+        " fewer consumers, producers or partitions"
+    ]
 
 
 def _without_waitaof(facts: Mapping[str, object]) -> Sequence[str]:

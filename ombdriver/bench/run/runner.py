@@ -16,6 +16,7 @@ from ombdriver.bench.faults.api import Fault
 from ombdriver.bench.faults.durability import Durability
 from ombdriver.bench.hosts.launcher import Launcher
 from ombdriver.bench.hosts.local import LocalLauncher
+from ombdriver.bench.limits import most_open_files
 from ombdriver.bench.plan.plan import Plan, memory_estimate
 from ombdriver.bench.plan.planner import fault_site
 from ombdriver.bench.report.live import LiveView
@@ -49,7 +50,7 @@ from ombdriver.bench.telemetry.sampler import Telemetry
 from ombdriver.bench.verdict.assess import assess, run_facts
 from ombdriver.bench.verdict.facts import Facts, WorkerFacts
 from ombdriver.bench.worker.server_time import ask_server_time
-from ombdriver.errors import LINE, OmbdriverError, RunError, ServerError
+from ombdriver.errors import LINE, InputError, OmbdriverError, RunError, ServerError
 
 if TYPE_CHECKING:
     from ombdriver.bench.hosts.dask_hosts import Hosts
@@ -83,11 +84,15 @@ async def run(
     load_at_start = load_average()
     async with AsyncExitStack() as stack:
         with stop.cancels():
+            faults = [spec.make() for spec in plan.faults]
+            with_links = any(fault.needs_links for fault in faults)
+            if with_links and (errors := preflight.link_errors(plan, request.setup, most_open_files())):
+                raise InputError(errors)
             local = None
             if request.cluster is None:
                 local = stack.enter_context(LocalLauncher(PARENTS_SIGNALS, request.setup.driver_used))
                 local.prepare()  # while the servers start
-            servers, url = await _servers(request.setup, stack, [spec.make() for spec in plan.faults])
+            servers, url = await _servers(request.setup, stack, faults)
             options = driver_options(plan, request.setup, url)
             driver = await load_driver(request.setup.driver_used)(options)
             stack.push_async_callback(driver.aclose)
@@ -145,7 +150,15 @@ async def run(
         phases = Phases(plan, workers, driver, stop, measurement, run_events, check, memory)
         search = RateSearch(plan, phases, measurement, lambda: telemetry.server_now) if plan.search else None
         backlog = Backlog(plan, phases, measurement) if plan.backlog else None
-        system = RunSystem(plan, workers, servers, telemetry.add_server)
+        system = RunSystem(
+            plan,
+            workers,
+            servers,
+            telemetry.add_server,
+            getattr(driver, "key_of", None),
+            measurement.sent_before_window,
+            telemetry.add_worker,
+        )
         injector = FaultInjector(plan, system, measurement.note_wiped) if plan.faults else None
         controller = Controller(plan, phases, measurement, stop, abort, search, backlog, injector)
         failure: OmbdriverError | None = None
@@ -328,10 +341,13 @@ async def _servers(
 
 
 def _by_links(servers: ManagedServers | None, setup: Setup) -> dict[str, object]:
-    """The option by which the workers' driver is given a link, if there is one; this process goes past it."""
+    """The options by which the workers' driver is given links, if there are any; this process goes past them."""
     if servers is None or servers.linked is None or setup.server is None:
         return {}
-    return {"url": started_url(servers.linked.url, setup.server.config)}
+    url = started_url(servers.linked.url, setup.server.config)
+    if not setup.server.is_several:
+        return {"url": url}
+    return {"url": url, "links": ",".join(f"{port}:{link}" for port, link in servers.linked.ports.items())}
 
 
 @contextmanager
@@ -372,6 +388,7 @@ def driver_options(plan: Plan, setup: Setup, url: str | None) -> dict[str, objec
         "max_in_flight": setup.client.max_in_flight,
         "connections": setup.client.sending_connections,
         "reclaim_ms": streams.reclaim_after_ms or 0,
+        "runner_concurrency": setup.client.runner_concurrency,
         "wait_replicas": streams.wait_replicas,
         "wait_aof": streams.wait_aof,
         "wait_timeout_ms": streams.longest_wait_ms,

@@ -389,5 +389,18 @@ def why_no_cluster(info: Mapping[str, str], nodes: str, listed: int, servers: in
     return None if listed == servers or known == servers else f"tells clients of {listed} of {servers} nodes"
 
 
+def slot_owner(nodes: str, slot: int) -> tuple[int | None, bool]:
+    """The port of the server that has a slot, by a node's CLUSTER NODES, and whether that is the node itself.
+
+    None where nobody has it, as far as that node knows. What is on its way has not moved yet.
+    """
+    for line in nodes.splitlines():
+        _, address, flags, _, _, _, _, _, *having = line.split()
+        for first, _, last in (each.partition("-") for each in having if not each.startswith("[")):
+            if int(first) <= slot <= int(last or first):
+                return int(address.partition("@")[0].rpartition(":")[2]), "myself" in flags.split(",")
+    return None, False
+
+
 def _is_healthy(flags: str) -> bool:
     return not {"fail", "fail?", "handshake", "noaddr"} & set(flags.split(","))

@@ -25,6 +25,7 @@ import contextlib
 import json
 import os
 import random
+import resource
 import socket
 import struct
 import sys
@@ -270,8 +271,16 @@ async def obey(order: dict[str, Any], links: dict[int, Link]) -> dict[str, Any]:
         return {"error": str(error) or repr(error)}
 
 
+def allow_files() -> None:
+    """As many connections as this process may have: each takes two, and the usual limit is a thousand."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # a system may have a lower one of its own
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 async def main() -> None:
     """Obeys until standard input ends."""
+    allow_files()
     links: dict[int, Link] = {}
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

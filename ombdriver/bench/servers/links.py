@@ -16,6 +16,13 @@ from ombdriver.bench.servers import link_process
 from ombdriver.bench.servers.link_shape import LinkShape
 
 END_TIMEOUT_S = 5.0
+FILES_OF_A_CONNECTION, FILES_OF_A_LINK, OTHER_FILES = 2, 2, 64
+"""What the process of the links opens: both ends of each connection, a port and who listens on it, and itself."""
+
+
+def open_files(connections: int, links: int) -> int:
+    """So many files and connections the process of the links has open at a time."""
+    return FILES_OF_A_CONNECTION * connections + FILES_OF_A_LINK * links + OTHER_FILES
 
 
 class LinkError(Exception):

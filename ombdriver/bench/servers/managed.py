@@ -23,6 +23,7 @@ from ombdriver.bench.servers.formation import (
     ServerNode,
     form_cluster,
     link_replicas,
+    slot_owner,
     start_nodes,
     watch_primary,
 )
@@ -41,7 +42,6 @@ from ombdriver.bench.servers.reaper import Reaper, StartError, save_log
 from ombdriver.bench.servers.resp_client import RefusedError
 from ombdriver.bench.servers.topology import (
     MASTER_NAME,
-    Place,
     ServerPlan,
     cannot_serve,
     connect_url,
@@ -58,19 +58,22 @@ FAILOVER_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class LinkedPorts:
-    """The links of a primary, by which others reach it.
+    """The links by which servers are reached.
 
     Attributes:
         links: all of them.
-        of_clients: the link of its clients.
-        of_replicas: those of its replicas, by their names.
-        url: what its clients connect to; without a password, as `ManagedServers.url`.
+        of_clients: the port of the link of its clients, for each server that holds data, by its name.
+        of_replicas: those by which replicas reach their primary, by their names; none where servers tell each other
+            where they are.
+        url: what clients connect to; without a password, as `ManagedServers.url`.
+        ports: `of_clients` by the servers' own ports.
     """
 
     links: Links
-    of_clients: int
+    of_clients: Mapping[str, int]
     of_replicas: Mapping[str, int]
     url: str
+    ports: Mapping[int, int]
 
 
 class ManagedServers:
@@ -82,7 +85,7 @@ class ManagedServers:
         plan: what they were started by.
         nodes: all of them: primaries, then replicas, then Sentinels.
         url: what a driver connects to; without a password, whatever the configuration says.
-        linked: the links by which the primary is reached too; None without any.
+        linked: the links by which they are reached too; None without any.
     """
 
     linked: LinkedPorts | None = None
@@ -108,8 +111,8 @@ class ManagedServers:
         Args:
             plan: which servers.
             timeout_s: how long one server may take to answer; to become a whole, 2 s more for each of them.
-            with_links: replicas reach the primary by links, and clients may (`linked`); for one primary without
-                Sentinels.
+            with_links: clients may reach those with data by links (`linked`), and replicas of topology `replicated`
+                reach their primary so.
 
         Raises:
             InputError: if the plan can't be, see `plan_errors`.
@@ -147,9 +150,9 @@ class ManagedServers:
         # The first alone: what is wrong with it is wrong with all, and others need its port.
         await start_nodes(plan, binary, dict.fromkeys(data[:1]), self._tls, timeout_s, self.nodes.append)
         port = self.nodes[0].port
-        if self._links is not None:
-            self.linked = await self._link(self._links, port, data[1:])
-        of_replicas = {} if self.linked is None else self.linked.of_replicas
+        of_replicas: dict[str, int] = {}
+        if self._links is not None and plan.topology == "replicated":
+            of_replicas = {place.name: await self._links.open(port) for place in data[1:]}
         followed = {place: of_replicas.get(place.name, port) for place in data[1:]}
         await start_nodes(plan, binary, followed, self._tls, timeout_s, self.nodes.append)
         self.nodes.sort(key=lambda node: data.index(node.place))
@@ -167,12 +170,14 @@ class ManagedServers:
             await watch_primary(self.nodes[len(data) :], running, patience_s)
         async with asyncio.timeout(timeout_s):
             await self._check_configuration(running)
-        self.url = self._url(running)
+        self.url = self._url([node.port for node in running])
+        if self._links is not None:
+            self.linked = await self._link(self._links, running, of_replicas)
 
-    async def _link(self, links: Links, port: int, replicas: Sequence[Place]) -> LinkedPorts:
-        of_clients = await links.open(port)
-        url = connect_url(self.plan, [of_clients], self._tls.authority if self._tls else None)
-        return LinkedPorts(links, of_clients, {place.name: await links.open(port) for place in replicas}, url)
+    async def _link(self, links: Links, data: Sequence[ServerNode], of_replicas: Mapping[str, int]) -> LinkedPorts:
+        of_clients = {node.name: await links.open(node.port) for node in data}
+        ports = {node.port: of_clients[node.name] for node in data}
+        return LinkedPorts(links, of_clients, of_replicas, self._url([*ports.values()]), ports)
 
     async def _check_configuration(self, data: list[ServerNode]) -> None:
         found = [sentence for node in data for sentence in await config_differences(node, self.plan.config)]
@@ -181,11 +186,12 @@ class ManagedServers:
         if found:
             raise ServerError("the servers are not what the setup says:\n" + "\n".join(found))
 
-    def _url(self, data: list[ServerNode]) -> str:
+    def _url(self, ports: Sequence[int]) -> str:
+        """What leads to the servers with data, which are at these ports; to the Sentinels, if there are any."""
         if self.plan.unix_socket:
-            return data[0].server.unix_url
-        asked = self.nodes[len(data) :] or data  # the Sentinels, if there are any
-        return connect_url(self.plan, [node.port for node in asked], self._tls.authority if self._tls else None)
+            return self.nodes[0].server.unix_url
+        sentinels = [node.port for node in self.nodes if node.role == "sentinel"]
+        return connect_url(self.plan, sentinels or ports, self._tls.authority if self._tls else None)
 
     async def _failure(self, binary: Path, error: BaseException) -> str | None:
         """The message of a failed start; None if it has one already, or is no failure of the servers."""
@@ -296,6 +302,35 @@ class ManagedServers:
                 if isinstance(reply, list) and reply[1]:
                     return node
         return primaries[0] if primaries else None
+
+    async def primary_of_key(self, key: str) -> ServerNode | None:
+        """The primary that has a key, or would have it, now; None where nobody says who that is.
+
+        Whoever says so of itself is believed first; of one that hangs, the others tell.
+        """
+        primaries = await self.with_role("primary")
+        if self.plan.topology != "cluster" or not primaries:
+            return primaries[0] if primaries else None
+        told: int | None = None
+        for node in primaries:
+            with contextlib.suppress(NodeLostError, RefusedError):
+                slot, nodes = await node.ask(("CLUSTER", "KEYSLOT", key), ("CLUSTER", "NODES"), timeout_s=ROLE_S)
+                port, is_self = slot_owner(str(nodes), int(str(slot)))
+                if is_self:
+                    return node
+                told = told or port
+        return next((node for node in self.data_nodes if node.port == told), None)
+
+    async def slots_of(self, primary: ServerNode, keys: Sequence[str]) -> list[int]:
+        """The slots of `keys` that a primary of a cluster has now, in order.
+
+        Raises:
+            RefusedError: if it does not let us ask.
+            NodeLostError: if it can't be asked.
+        """
+        nodes, *found = await primary.ask(("CLUSTER", "NODES"), *(("CLUSTER", "KEYSLOT", key) for key in keys))
+        slots = sorted({slot for slot in found if isinstance(slot, int)})
+        return [slot for slot in slots if slot_owner(str(nodes), slot)[1]]
 
     async def fail_over(self, primary: ServerNode, timeout_s: float = FAILOVER_S) -> ServerNode:
         """Has a replica take over from `primary` in order; returns the new primary.

@@ -112,8 +112,12 @@ def _batch_interval(value: str | None) -> str | None:
     return value
 
 
+RUNNER_CONCURRENCY = 32
+"""Handlers that a Runner has at work at most, unless a setup says it; the library's own default."""
+
+
 class Client(CheckedModel):
-    """How messages are sent."""
+    """How messages are sent, and who consumes them."""
 
     pipelining: Literal["channel", "redis-py"] = Field(
         "channel",
@@ -147,6 +151,25 @@ class Client(CheckedModel):
         None, description="With `pacing: batched`: the time between two batches, as `5ms`."
     )
 
+    consumer: Literal["driver", "runner"] = Field(
+        "driver",
+        description="Who consumes. `driver`: plain commands of the driver, as many as a server answers. `runner`: the"
+        " `Runner` of the messaging library, as in programs that are built on it; each consumer is a client of its own,"
+        " with a Runner for each topic.",
+    )
+    concurrency: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="With `consumer: runner`: handlers that each Runner has at work at the same time, at most; 32 when"
+        " absent.",
+    )
+
+    @property
+    def runner_concurrency(self) -> int:
+        """Handlers that each Runner has at work; 0 where the driver consumes by itself."""
+        return (self.concurrency or RUNNER_CONCURRENCY) if self.consumer == "runner" else 0
+
     @property
     def batch_ns(self) -> int:
         """The time between two batches; 0 where each message is due by itself."""
@@ -168,6 +191,11 @@ _CLIENT: tuple[FieldRule[Client], ...] = (
         "batch_interval",
         lambda s: s.pacing != "batched" and s.batch_interval is not None,
         "means nothing without pacing: batched; write that, or remove this line",
+    ),
+    FieldRule(
+        "concurrency",
+        lambda s: s.consumer != "runner" and s.concurrency is not None,
+        "means nothing without consumer: runner; write that, or remove this line",
     ),
 )
 
@@ -319,6 +347,7 @@ class Requirements:
         replicas: how many must have a message before it is acknowledged.
         waitaof: WAITAOF, and an append-only file that is synced.
         xautoclaim: XAUTOCLAIM, to take over what others have left.
+        runner: the messaging library, whose oldest server is that of XAUTOCLAIM.
         cluster: whether the setup speaks to a cluster.
     """
 
@@ -328,6 +357,7 @@ class Requirements:
     cluster: bool = False
     waitaof: bool = False
     xautoclaim: bool = False
+    runner: bool = False
 
 
 FOLDER = Path(__file__).parent / "setups"
@@ -367,7 +397,9 @@ class Setup(CheckedModel):
         " installed package registers.",
     )
     server: Server | None = Field(None, validate_default=True, description="Where to connect to.")
-    client: Annotated[Client, Field(description="How messages are sent.")] = Client.model_validate({})
+    client: Annotated[Client, Field(description="How messages are sent, and who consumes them.")] = (
+        Client.model_validate({})
+    )
     streams: Annotated[Streams, Field(description="What streams keep, how they are read.")] = Streams.model_validate({})
     _notes: tuple[str, ...] = PrivateAttr(())
     _origin: Origin = PrivateAttr(Origin())
@@ -476,6 +508,7 @@ class Setup(CheckedModel):
             cluster=self.in_cluster,
             waitaof=self.streams.wait_aof != "none",
             xautoclaim=self.streams.reclaim_after_ms is not None,
+            runner=self.client.consumer == "runner",
         )
 
     @property
@@ -491,6 +524,18 @@ class Setup(CheckedModel):
         if client := self.client.model_dump(by_alias=True, exclude_defaults=True):
             data["client"] = client
         return {**data, "streams": self.streams.spec()}
+
+
+def _not_for_a_runner(name: str, usual: str | None, why: str) -> FieldRule[Setup]:
+    """A Runner decides by itself what the field `name` of streams is otherwise for."""
+
+    def broken(setup: Setup) -> bool:
+        return setup.client.consumer == "runner" and not setup.loopback and getattr(setup.streams, name) != usual
+
+    key = to_camel(name)
+    return FieldRule(
+        "streams", broken, f"{key} is not for client.consumer: runner, {why}; remove {key}, or consumer: runner"
+    )
 
 
 _SETUP: tuple[FieldRule[Setup], ...] = (
@@ -518,6 +563,28 @@ _SETUP: tuple[FieldRule[Setup], ...] = (
         "client",
         lambda s: s.client.pipelining == "redis-py" and s.server is not None and s.server.is_several,
         "pipelining: redis-py is for one server; write channel for a cluster or Sentinels",
+    ),
+    FieldRule(
+        "client",
+        lambda s: not s.loopback and s.client.consumer == "runner" and s.driver_used != STREAMS_DRIVER,
+        lambda s: (
+            "consumer: runner is the Runner of our messaging library, and "
+            + (
+                f"driver: {s.driver} is another one; write driver: {STREAMS_DRIVER}"
+                if s.driver != STREAMS_DRIVER
+                else "pipelining: redis-py goes without it; write pipelining: channel"
+            )
+            + ", or remove consumer"
+        ),
+    ),
+    *(
+        _not_for_a_runner(*each)
+        for each in (
+            ("read", "group", "which reads as a member of a group"),
+            ("ack", "batch", "which acknowledges what its handlers have done"),
+            ("read_count", None, "which asks for as much as it has room for"),
+            ("assignment", "shared", "which reads all partitions of a topic"),
+        )
     ),
     FieldRule(
         "streams",

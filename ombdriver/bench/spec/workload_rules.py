@@ -95,9 +95,12 @@ def _of_faults(workload: "Workload") -> str | None:
     return None
 
 
-def _fault_groups(workload: "Workload") -> str | None:
+def _fault_targets(workload: "Workload") -> str | None:
+    partitions = workload.topic_count * workload.partitions_per_topic
     for spec in workload.fault_specs:
         target = spec.make().target
+        if target is not None and target.partition is not None and target.partition >= partitions:
+            return f"fault {spec.number}: there is no partition {target.partition}; write 0 to {partitions - 1}"
         if target is None or target.is_server:
             continue
         if target.is_consumer and target.place >= workload.consumer_per_subscription:
@@ -261,7 +264,7 @@ RULES: tuple[FieldRule["Workload"], ...] = (
     FieldRule("thresholds", _thresholds),
     FieldRule("thresholds", _of_faults),
     # -- what is broken
-    FieldRule("faults", _fault_groups),
+    FieldRule("faults", _fault_targets),
     FieldRule(
         "faults",
         lambda w: w.faults and w.only_reads,

@@ -21,7 +21,7 @@ from ombdriver.bench.telemetry import process
 from ombdriver.bench.telemetry.contention import read_contention, usable_processors
 from ombdriver.bench.telemetry.event_loop import GcPauses, LoopStalls
 from ombdriver.bench.telemetry.hosts import HostSeries, HostUsage
-from ombdriver.bench.telemetry.machine import ProcessesMeter, ProcessMeter
+from ombdriver.bench.telemetry.machine import ProcessesMeter
 from ombdriver.bench.telemetry.processes import MACHINE_CPU, PRESSURE, STEAL, ProcessSample, ProcessSeries
 from ombdriver.bench.telemetry.server import MOST_STREAMS, RoundRobin, ServerSeries
 from ombdriver.bench.telemetry.summary import OuterUsage, TelemetrySummary
@@ -74,8 +74,8 @@ class Telemetry:
         self._next_streams = RoundRobin(self._streams)
         self._reports, self._every_ns = reports, every_ns
         self._roles = {f"worker {worker.index}": worker.role for worker in plan.workers}
-        self._meters: dict[str, ProcessMeter | ProcessesMeter] = {
-            name: ProcessMeter(pid) for name, pid in zip(self._roles, workers, strict=True) if pid is not None
+        self._meters: dict[str, ProcessesMeter] = {
+            name: ProcessesMeter([pid]) for name, pid in zip(self._roles, workers, strict=True) if pid is not None
         }
         if servers:
             self._meters[SERVER] = ProcessesMeter(servers)
@@ -127,8 +127,14 @@ class Telemetry:
 
     def add_server(self, pid: int) -> None:
         """A server of the run has been started again, as another process."""
-        meter = self._meters.get(SERVER)
-        if isinstance(meter, ProcessesMeter):
+        self._add(SERVER, pid)
+
+    def add_worker(self, index: int, pid: int) -> None:
+        """A worker has been started again, as another process."""
+        self._add(f"worker {index}", pid)
+
+    def _add(self, name: str, pid: int) -> None:
+        if (meter := self._meters.get(name)) is not None:
             meter.add(pid)
 
     async def stop(self) -> None:

@@ -480,6 +480,11 @@ class Consumers:
             receiver.flush()
         await asyncio.sleep(0)
 
+    def flush_at_once(self) -> None:
+        """Records all of it now."""
+        for receiver in self._receivers:
+            receiver.flush()
+
     @property
     def active(self) -> int:
         """How many have not paused."""

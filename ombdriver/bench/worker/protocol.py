@@ -13,6 +13,17 @@ from ombdriver.bench.plan.plan import Plan, WorkerPlan
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """Where a worker takes up the work of one that has died.
+
+    Attributes:
+        flows: of each flow that it sends to: its number, messages sent, and of these, those of the phase under way.
+    """
+
+    flows: tuple[tuple[int, int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """What one worker is for.
 
@@ -23,6 +34,7 @@ class Job:
         options: what its factory is given.
         host_clock: of the host that it is on, as far as it is known before anything starts.
         tells_server_time: whether it says how the server's clock stands to that of its host.
+        resume: where it goes on in the place of another one; None where it begins.
     """
 
     plan: Plan
@@ -31,6 +43,7 @@ class Job:
     options: Mapping[str, object]
     host_clock: HostClock = SAME_HOST
     tells_server_time: bool = False
+    resume: Resume | None = None
 
 
 # -- commands of the parent --------------------------------------------------------------------------------------------
@@ -120,6 +133,11 @@ class RestartConsumers:
 
 
 @dataclass(frozen=True, slots=True)
+class Die:
+    """Report, and end by SIGKILL in the same turn of the loop."""
+
+
+@dataclass(frozen=True, slots=True)
 class StopSending:
     """Stop sending; what was due and is not sent is recorded as unsent."""
 
@@ -146,6 +164,7 @@ Command = (
     | ResumeConsumers
     | CrashConsumers
     | RestartConsumers
+    | Die
     | StopSending
     | Finish
     | Exit
@@ -174,4 +193,11 @@ class Exiting:
     """Everything is closed."""
 
 
-WorkerMessage = Connected | Report | Failed | Exiting
+@dataclass(frozen=True, slots=True)
+class Dying:
+    """The last words of a worker that was told to die: it has done what is in the report, and nothing more."""
+
+    report: Report
+
+
+WorkerMessage = Connected | Report | Failed | Exiting | Dying

@@ -129,6 +129,8 @@ class Publisher:
         self.in_flight.begin_phase(self._clock())
         self._end_queues()
         self._queues = send_queues(self._senders, phase, self._producers_total, self._batch_ns)
+        for sender in self._senders:
+            sender.ahead = 0
         for queue in self._queues:
             queue.on_room = partial(self._on_room, queue)
         self._fill_heap()
@@ -169,6 +171,13 @@ class Publisher:
         """Ends the schedule, and waits for no reply any longer."""
         self.stop_sending()
         self.in_flight.finish(self._flows, self._clock())
+
+    def give_up(self, error: Exception) -> None:
+        """No reply comes any more: all that is in flight has met `error`."""
+        now_ns = self._clock()
+        for flow in self._flows:
+            if count := sum(batch.count - batch.replied for batch in flow.batches):
+                self.in_flight.on_replies(flow, count, error, now_ns)
 
     def hold_trimming(self, hold: bool) -> None:
         """While `hold` is set, sending trims nothing."""

@@ -42,7 +42,7 @@ class SendQueue:
         self, number: int, senders: Sequence[Sender], phase: Phase, producers_total: int, batch_ns: int
     ) -> None:
         self.number, self.senders, self._producers_total, self._batch_ns = number, senders, producers_total, batch_ns
-        self.next, self.leaving, self.waits = 0, 0, RoomWaits()
+        self.next, self.leaving, self.waits = sum(sender.ahead for sender in senders), 0, RoomWaits()
         self.follow(phase)
 
     def __repr__(self) -> str:

@@ -23,6 +23,7 @@ class Sender:
     Attributes:
         handle: the driver's producer; set once it is made.
         in_flight: takes the replies; set by the publisher.
+        ahead: messages of the next phase that another process has sent in its place.
     """
 
     def __init__(self, index: int, flows: Sequence[int], keys: KeySource | None, max_in_flight: int | None) -> None:
@@ -31,9 +32,15 @@ class Sender:
         self.flows = [Flow(number) for number in flows]
         self._max_in_flight = max_in_flight
         self._unanswered = 0
+        self.ahead = 0
         self._on_room: Callable[[], None] | None = None
         self.handle: DriverProducer = None  # type: ignore[assignment]
         self.in_flight: InFlightBatches = None  # type: ignore[assignment]
+
+    def go_on(self, flow: Flow, sent: int, of_phase: int) -> None:
+        """Another process has sent so many messages of a flow, the last ones of them in the phase under way."""
+        flow.sequence = flow.replied = flow.next_checkpoint = sent
+        self.ahead += of_phase
 
     def on_replies(
         self, partition: int, _first: int, count: int, error: Exception | None, time_ns: int, answer: object

@@ -6,6 +6,8 @@ clock. It learns of its parent only through the `Link` it is given.
 
 import asyncio
 import contextlib
+import os
+import signal
 import time
 import traceback
 from collections.abc import Callable, Coroutine
@@ -93,10 +95,13 @@ class Worker:
         if not job.worker.producers:
             return
         senders = []
+        sent = {} if job.resume is None else {flow: counts for flow, *counts in job.resume.flows}
         for planned_producer in job.worker.producers:
             index, topic = planned_producer.index, planned_producer.topic
             flows = [plan.flows.number(index, partition) for partition in range(topic.partitions)]
             sender = Sender(index, flows, KeySource.make(plan.payload, index), plan.max_in_flight)
+            for flow in sender.flows:
+                sender.go_on(flow, *sent.get(flow.number, (0, 0)))
             sender.handle = await driver.create_producer(topic, sender.on_replies)
             senders.append(sender)
         pool, run = PayloadPool(plan.payload), plan.flows.run
@@ -181,6 +186,8 @@ class Worker:
                 consumers.crash(places)
             case protocol.RestartConsumers(places):
                 consumers.restart(places, self._create_consumer)
+            case protocol.Die():
+                self._die()
             case protocol.StopSending():
                 self._recorder.end_phase(time.monotonic_ns())
                 if publisher:
@@ -227,6 +234,15 @@ class Worker:
         report = self._make_report(usage)
         await asyncio.sleep(0)
         self._link.send(report)
+
+    def _die(self) -> None:
+        """Ends as a crash would, at a moment of which all is known: of what is in flight nobody learns the outcome."""
+        usage = self._process_usage()
+        self._consumers.flush_at_once()
+        if self._publisher:
+            self._publisher.give_up(OutcomeUnknown("the process that sent it was killed before the reply"))
+        self._link.send(protocol.Dying(self._make_report(usage)))
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def _make_report(self, usage: ProcessUsage) -> Report:
         """Metrics, counts and what is for the ledger, all of one moment; what consumers have got since they were

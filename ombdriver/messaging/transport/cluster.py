@@ -5,6 +5,7 @@ Knows which primary has a key, and follows MOVED, ASK and failovers. Sends no co
 """
 
 import weakref
+from dataclasses import replace
 from functools import partial
 
 from redis.asyncio import RedisCluster
@@ -28,7 +29,8 @@ from ombdriver.messaging.transport.retry import (
 from ombdriver.messaging.transport.topology import ConnectTo, Node, SlotMap, Topology, slot_of
 
 RECONNECT = Backoff(give_up_s=2.0)
-"""A command waits no longer for a primary that can't be reached: by then it may be due at another one."""
+"""The usual policy for commands. One waits no longer for a primary that can't be reached: by then it may be due at
+another one."""
 MOST_KEYS = 65_536
 """Keys whose channels are remembered, until the map changes."""
 
@@ -39,7 +41,7 @@ class ClusterRoutes:
     Args:
         client: a `redis.asyncio.RedisCluster`; its seeds, login and TLS are taken, and no connection of it is used.
         max_in_flight: commands that each channel may have without a reply.
-        backoff: the policy for reconnecting of blocking reads; None for the usual one.
+        backoff: the policy for reconnecting, but for how long a command waits; None for the usual one.
         deadline_s: as for `Channel`.
 
     Attributes:
@@ -53,6 +55,7 @@ class ClusterRoutes:
     def __init__(self, client: RedisCluster, max_in_flight: int, backoff: Backoff | None, deadline_s: float) -> None:
         self._connect_to_any = node_connection_factory(client)
         self._max_in_flight, self._backoff, self._deadline_s = max_in_flight, backoff, deadline_s
+        self._reconnect = RECONNECT if backoff is None else replace(backoff, give_up_s=RECONNECT.give_up_s)
         self._nodes: dict[Node, NodeChannels] = {}
         self._by_key: dict[bytes, NodeChannels] = {}
         self._by_key_version = 0
@@ -186,7 +189,7 @@ class ClusterRoutes:
                 Channel(
                     partial(self._connect_to, *node),
                     max_in_flight=self._max_in_flight,
-                    backoff=RECONNECT,
+                    backoff=self._reconnect,
                     deadline_s=self._deadline_s,
                     on_suspect=partial(self._topology.suspect, node),
                     tally=tally,

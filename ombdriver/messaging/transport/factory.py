@@ -62,7 +62,9 @@ def open_client(url: str, options: Mapping[str, Any]) -> Redis | RedisCluster:
     Args:
         url: `redis://`, `rediss://` or `unix://`, with user, password and db; `redis+cluster://` or `rediss+cluster://`
             with seeds; `redis+sentinel://` or `rediss+sentinel://` with Sentinels and a master's name.
-        options: keyword arguments as for `redis.asyncio.Redis.from_url`; they win over the defaults above.
+        options: keyword arguments as for `redis.asyncio.Redis.from_url`; they win over the defaults above. Of a cluster
+            and behind Sentinels also `address_remap`, as of redis-py's cluster: a function from a (host, port) that
+            servers tell to the one by which that server is reached, as through a proxy.
 
     Raises:
         MessagingValueError: if the URL can't be read, or an option is unknown or can't be.
@@ -126,11 +128,36 @@ def _sentinel_client(servers: "ServersUrl", settings: dict[str, Any]) -> Redis:
         **servers.sentinel_login,
     }
     assert servers.master is not None
-    sentinel = Sentinel(servers.servers, sentinel_kwargs=to_sentinels)  # type: ignore[no-untyped-call]
+    sentinel = _Sentinel(known.pop("address_remap", None), servers.servers, to_sentinels)
     client: Redis = sentinel.master_for(servers.master, **known)
     pool = client.connection_pool
     pool.connection_class(**pool.connection_kwargs)  # as above
     return client
+
+
+Address = tuple[Any, Any]
+"""Host and port."""
+
+
+class _Sentinel(Sentinel):
+    """The Sentinels, of which the master's address is what it is reached by.
+
+    Args:
+        remap: makes that of the address that they tell; None for itself.
+        servers: the Sentinels.
+        to_sentinels: redis-py's arguments for connections to them.
+    """
+
+    def __init__(
+        self, remap: Callable[[Address], Address] | None, servers: Sequence[Address], to_sentinels: Mapping[str, Any]
+    ) -> None:
+        super().__init__(servers, sentinel_kwargs=to_sentinels)  # type: ignore[no-untyped-call]
+        self._remap = remap
+
+    async def discover_master(self, service_name: str) -> Address:
+        """See redis-py."""
+        found: Address = await super().discover_master(service_name)
+        return found if self._remap is None else self._remap(found)
 
 
 def _for_any_server(servers: "ServersUrl", settings: dict[str, Any]) -> dict[str, Any]:

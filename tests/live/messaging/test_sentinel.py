@@ -11,6 +11,8 @@ from sending import Sending, account
 from topologies import HOST, MASTER, Watched, sentinel, until
 
 from ombdriver import GroupConsumer, GroupManager, MQClient, MQConsumer, MQProducer, NotSentError, OutcomeUnknownError
+from ombdriver.bench.servers.link_shape import LinkShape
+from ombdriver.bench.servers.links import Links
 from ombdriver.messaging.transport import sentinel as asking
 
 
@@ -79,6 +81,28 @@ async def test_the_death_of_a_master_is_lived_through(watched: Watched) -> None:
         account(outcomes, await stored(producer))
         assert length > 0
         assert await watched.until_another(0) == 1
+
+
+async def test_a_master_is_reached_where_its_address_leads_to(watched: Watched) -> None:
+    """As behind a proxy, which the Sentinels know nothing of; also the one that takes over."""
+    async with Links.start() as links:
+        ports = {watched.port(number): await links.open(watched.port(number)) for number in range(2)}
+
+        def remap(address: tuple[str, int]) -> tuple[str, int]:
+            return address[0], ports[int(address[1])]
+
+        async with MQProducer("s", redis_url=watched.url, address_remap=remap) as producer:
+            await producer.send_message({"n": 0})
+            assert await links.shape(ports[watched.port(0)], LinkShape()) > 0
+            assert await links.shape(ports[watched.port(1)], LinkShape()) == 0
+
+            new = await watched.fail_over()
+
+            async def goes_there() -> bool:
+                await producer.send_message({"n": 1})  # the old master takes some until it has heard of it
+                return await links.shape(ports[watched.port(new)], LinkShape()) > 0
+
+            assert await until(goes_there)
 
 
 async def test_sends_go_on_when_a_master_hangs(watched: Watched) -> None:

@@ -30,6 +30,7 @@ from ombdriver.bench.drivers.redis_streams.memory import ServerMemories
 from ombdriver.bench.drivers.redis_streams.options import StreamOptions
 from ombdriver.bench.drivers.redis_streams.producer import StreamProducer, TrimBound, WaitingProducer, waits_for
 from ombdriver.bench.drivers.redis_streams.readers import ReaderContext, make_consumer
+from ombdriver.bench.drivers.redis_streams.runner_consumer import RunnerConsumer
 from ombdriver.bench.drivers.redis_streams.runs import Created
 from ombdriver.bench.drivers.redis_streams.server import (
     address,
@@ -93,12 +94,14 @@ class RedisStreamsDriver:
         self._observing: Router | None = None
         self._memories = ServerMemories(options.url, self._open)
         self._consumers: set[tuple[str, str]] = set()
+        self._runners: list[RunnerConsumer] = []
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} run {self._options.run_id}, {self._router}>"
 
     def _open(self, url: str | None = None) -> Router:
-        client = open_client(url or self._options.url, {"decode_responses": False})
+        options = self._options.client_options if url is None else {}
+        client = open_client(url or self._options.url, {"decode_responses": False, **options})
         limit = self._options.max_in_flight
         return open_router(
             client, owns_client=True, max_in_flight=limit, backoff=RECONNECT, deadline_s=REPLY_DEADLINE_S
@@ -223,7 +226,10 @@ class RedisStreamsDriver:
             keys = [key for topic in placed for key in map(topic.key, partitions or range(topic.partitions))]
             await self._control.outlast(self._router.discover)
             group = self._topics.group(topics[0], subscription)
-            returns = (group, name) in self._consumers
+            if self._options.runner_concurrency:
+                self._runners.append(RunnerConsumer(self._options, self.server, placed, group, name))
+                return self._runners[-1]
+            returns = self._options.returns or (group, name) in self._consumers
             self._consumers.add((group, name))
             context = ReaderContext(self._control, self._acknowledger, self._options, self.server, group, name, returns)
             return await make_consumer(context, [key.encode() for key in keys])
@@ -239,6 +245,10 @@ class RedisStreamsDriver:
     def inspector(self) -> StreamInspector:
         """See `api.Driver.inspector`."""
         return StreamInspector(self._control, self._topics, self.server)
+
+    def key_of(self, topic: str, partition: int) -> str:
+        """See `api.Driver.key_of`: the key of its stream."""
+        return self._topics.key(topic, partition)
 
     async def describe(self) -> Mapping[str, object]:
         """See `api.Driver.describe`; of a cluster, its first primary, and sums over all."""
@@ -323,6 +333,8 @@ class RedisStreamsDriver:
         for router in self._sending:
             now = router.statistics()
             found["reconnects"] += sum(each.reconnects for each in (now.bulk, now.control, now.reading))
+        for runner in self._runners:
+            found.update(runner.statistics())
         for done in self._trimmer.statistics().values() if self._trimmer else ():
             found["trimmedUnacknowledged"] += done.breached
             found["failedTrims"] += done.failures

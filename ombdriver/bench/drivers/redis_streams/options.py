@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self, get_type_hints
 
 from ombdriver.bench.servers.url import THE_URL
@@ -40,6 +41,11 @@ class StreamOptions:
         groups_again: a reader whose group is gone makes it again, from the beginning of its stream: a server may come
             back without data.
         balanced: on a cluster, give each primary its even share of the partitions.
+        runner_concurrency: consumers are Runners of the library, each with so many handlers at work at most; 0: the
+            driver reads by itself.
+        returns: consumers have the names of others that have died, and begin with what is pending for these.
+        links: ports by which workers reach the servers that the run started, in place of their own: `7001:40001` for
+            each, with commas between; empty where there are none. Servers tell clients of each other by their own.
     """
 
     url: str
@@ -66,9 +72,20 @@ class StreamOptions:
     address_from: str = THE_URL
     login_from: str = THE_URL
     groups_again: bool = False
+    runner_concurrency: int = 0
+    links: str = ""
+    returns: bool = False
 
     def __repr__(self) -> str:
         return f"<StreamOptions of run {self.run_id} on {redact_url(self.url)}>"
+
+    @property
+    def client_options(self) -> dict[str, Any]:
+        """What a client of the library is opened with besides the URL."""
+        if not self.links:
+            return {}
+        ports = dict(pair.split(":") for pair in self.links.split(","))
+        return {"address_remap": partial(_linked, {int(port): int(link) for port, link in ports.items()})}
 
     @property
     def waits(self) -> bool:
@@ -90,3 +107,9 @@ class StreamOptions:
         if not {"url", "run_id"} <= options.keys():
             raise InputError("redis-streams needs the options url and run_id")
         return cls(**options)
+
+
+def _linked(ports: Mapping[int, int], address: tuple[Any, Any]) -> tuple[Any, int]:
+    """The address of a link in place of that of a server; one that is no server's stays."""
+    host, port = address
+    return host, ports.get(int(port), int(port))

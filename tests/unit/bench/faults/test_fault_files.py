@@ -153,7 +153,7 @@ sampleInterval: never
         ({"at": "1s", "until": "5s", "kill": "primary"}, "has no meaning without every"),
         ({"every": "10s", "until": "5s", "kill": "primary"}, "is before the first one"),
         ({"every": "1s", "for": "1s", "pause": "primary"}, "write a longer every"),
-        ({"at": "1s", "kill": "consumers"}, "only servers and single consumers can; write pause: consumers"),
+        ({"at": "1s", "kill": "consumers", "data": "lost"}, "consumers has none; remove it"),
         ({"at": "1s", "kill": "consumer 1"}, "does not say which, or of which group; write consumer 1 of group-1"),
         ({"at": "1s", "kill": "consumer 0 of g"}, "numbers begin at 1"),
         ({"at": "1s", "kill": "consumer 1 of g", "data": "lost"}, "has none; remove it"),
@@ -161,6 +161,9 @@ sampleInterval: never
         ({"at": "1s", "for": "2s", "kill": "primary"}, "kill does not last; write restartAfter"),
         ({"at": "1s", "kill": "primary", "data": "half"}, "write kept or lost"),
         ({"at": "1s", "kill": "primary 0"}, "numbers begin at 1; write primary 1"),
+        ({"at": "1s", "kill": "primary of p1"}, "names no partition; write primary of 0, for the first one"),
+        ({"at": "1s", "kill": "primary 1 of 0"}, "names no partition"),
+        ({"at": "1s", "kill": "replica of 0"}, "only consumers are those of a group; write replica"),
         ({"at": "1s", "kill": "sentinel"}, "does not say which; write sentinel 1"),
         ({"at": "1s", "pause": "primary"}, "does not say for how long; add for: 3s"),
         ({"at": "1s", "for": "21s", "pause": "clients"}, "21s is too long; write 20s or less"),
@@ -186,6 +189,11 @@ sampleInterval: never
         ({"at": "1s", "clock": {"step": "-10ms"}}, "is too short; write 200ms to 8760h"),
         ({"at": "1s", "clock": {"step": "9000h"}}, "is too long; write 200ms to 8760h"),
         ({"at": "1s", "clock": {"step": "5s"}, "on": "sentinel 1"}, "is no primary or replica or node"),
+        ({"at": "1s", "migrateSlots": "replica 1"}, "has no slots; write primary 1, or primary of 0"),
+        ({"at": "1s", "migrateSlots": "primary 1", "to": "primary 1"}, "has them already; name another primary"),
+        ({"at": "1s", "migrateSlots": "primary", "to": "nobody"}, "to: 'nobody' is nobody a fault can hit"),
+        ({"at": "1s", "migrateSlots": "primary", "atomic": "yes"}, "neither true nor false; write one of them"),
+        ({"at": "1s", "for": "1s", "migrateSlots": "primary"}, "migrateSlots does not last; remove it"),
         ({"at": "1s", "hook": ""}, "is no command"),
         ({"at": "1s", "for": "1s", "hook": "true"}, "add heal: COMMAND"),
         ({"every": "5s", "kill": "primary"}, "begins while fault 1 does the same to the same"),
@@ -222,6 +230,7 @@ def test_two_faults_that_do_the_same_to_the_same_at_a_time_are_refused() -> None
         ("faults: kill\n", "must be a list of faults, not 'kill'"),
         ("faults: [{at: 1s, kill: consumer 1 of group-7}]\n", "there is no group 'group-7'"),
         ("faults: [{at: 1s, kill: consumer 2 of group-1}]\n", "there is no consumer 2 of group-1; write 1 to 1"),
+        ("faults: [{at: 1s, failover: ordered, on: primary of 1}]\n", "there is no partition 1; write 0 to 0"),
         (FAULTS + "consumerBacklogSizeGB: 1\n", "times are of a measured window"),
     ],
 )
@@ -247,6 +256,7 @@ YOURS = Site(None)
         ({"kill": "replica 2"}, SENTINEL, "has 1 of them"),
         ({"kill": "sentinel 3"}, SENTINEL, None),
         ({"kill": "primary 3"}, CLUSTER, None),
+        ({"kill": "primary of 3"}, CLUSTER, None),
         ({"failover": "ordered"}, STANDALONE, "clients do not follow a failover"),
         ({"failover": "ordered"}, SENTINEL, None),
         ({"failover": "ordered"}, CLUSTER, "there is no replica that could take over"),
@@ -254,10 +264,20 @@ YOURS = Site(None)
         ({"kill": "primary"}, Site(None, has_server=False), "a driver without a server"),
         ({"pause": "consumers", "for": "1s"}, YOURS, None),
         ({"pause": "consumers", "for": "1s"}, Site(None, can_pause_workers=False), "use Linux"),
+        ({"kill": "producers"}, YOURS, None),
+        ({"kill": "clients"}, Site(None, can_kill_workers=False), "of this machine can be killed"),
         ({"kill": "consumer 1 of group-1"}, YOURS, None),
         ({"kill": "consumer 1 of group-1"}, Site(None, can_kill_consumers=False), "write pause: consumers"),
         ({"link": {**LINK, "down": True}, "for": "1s"}, STANDALONE, None),
-        ({"link": {**LINK, "down": True}, "for": "1s"}, SENTINEL, "servers tell clients of each other, past a link"),
+        ({"link": {**LINK, "down": True}, "for": "1s"}, SENTINEL, None),
+        ({"link": {**LINK, "down": True}, "for": "1s"}, CLUSTER, None),
+        ({"link": {"between": ["clients", "primary of 2"], "down": True}, "for": "1s"}, CLUSTER, None),
+        ({"link": {"between": ["clients", "primary 4"], "down": True}, "for": "1s"}, CLUSTER, "has 3 of them"),
+        (
+            {"link": {"between": ["primary", "replica"], "down": True}, "for": "1s"},
+            SENTINEL,
+            "tells all others one add",
+        ),
         ({"link": {**LINK, "down": True}, "for": "1s"}, YOURS, "a server of yours is not broken by a run"),
         ({"link": {**LINK, "down": True}, "for": "1s"}, Site(ServerPlan(unix_socket=True)), "leave unixSocket out"),
         ({"link": {"between": ["primary", "replica 1"], "reset": True}, "for": "1s"}, STANDALONE, "no replica"),
@@ -271,6 +291,10 @@ YOURS = Site(None)
         ({"clock": {"step": "-1s"}}, STANDALONE, None),
         ({"clock": {"step": "1s"}, "on": "replica"}, STANDALONE, "there is no replica"),
         ({"clock": {"step": "1s"}}, YOURS, "a server of yours is not broken by a run"),
+        ({"migrateSlots": "primary of 0", "to": "primary 2", "atomic": True}, CLUSTER, None),
+        ({"migrateSlots": "primary", "to": "primary 9"}, CLUSTER, "has 3 of them"),
+        ({"migrateSlots": "primary"}, SENTINEL, "has no slots; use topology: cluster"),
+        ({"migrateSlots": "primary"}, YOURS, "a server of yours is not broken by a run"),
         ({"hook": "/bin/true"}, YOURS, None),
         ({"hook": "./is-not-there"}, YOURS, "there is no program './is-not-there'"),
     ],
@@ -332,11 +356,67 @@ def test_faults_can_be_swept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["primary", "replica 2", "sentinel 1", "servers", "producers", "consumers of a b", "consumer 2 of c 1"]
+    ("topology", "replicas", "endangered"),
+    [
+        ("standalone", None, "memory"),
+        ("replicated", 1, "memory"),
+        ("sentinel", 1, "failover"),
+        ("cluster", 0, "memory"),
+        ("cluster", 1, "failover"),
+    ],
+)
+def test_what_a_crash_endangers_depends_on_who_takes_over(topology: str, replicas: int | None, endangered: str) -> None:
+    """Where nobody does, what is on the disk of the primary comes back with it."""
+    (spec,), _ = read_faults([{"at": "1s", "kill": "primary"}])
+    plan = ServerPlan(topology=topology, replicas=replicas)  # type: ignore[arg-type]
+
+    assert spec.make().endangers(Site(plan)) == endangered
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "primary",
+        "primary of 12",
+        "replica 2",
+        "sentinel 1",
+        "servers",
+        "producers",
+        "consumers of a b",
+        "consumer 2 of c 1",
+    ],
 )
 def test_a_target_is_written_as_it_is_read(text: str) -> None:
     """In results and messages."""
     assert str(Target.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"kill": "node 2", "restartAfter": "2s", "data": "lost"},
+        {"kill": "clients", "restartAfter": "2s"},
+        {"failover": "ordered"},
+        {"failover": "ordered", "on": "primary of 3"},
+        {"failover": "ordered", "on": "primary 2"},
+        {"for": "2s", "pause": "primary of 3"},
+        {"for": "2s", "clientPause": "all", "on": "primary of 1"},
+        {"for": "2s", "maxmemory": "reached", "on": "primary 3"},
+        {"for": "2s", "link": {"between": ["clients", "primary of 2"], "latency": "20ms", "jitter": "5ms"}},
+        {"for": "2s", "link": {"between": ["primary", "replica 2"], "swallow": True}},
+        {"migrateSlots": "primary of 0", "to": "primary 2", "atomic": True},
+        {"migrateSlots": "primary"},
+        {"bgsave": "primary of 0"},
+        {"bgrewriteaof": "replica 2"},
+        {"for": "2s", "hook": "true", "heal": "true"},
+    ],
+)
+def test_an_entry_is_written_as_it_is_read(entry: dict[str, object]) -> None:
+    """In results, from which runs are done again: nothing that it says is left out."""
+    (spec,), problems = read_faults([{"at": "1s", **entry}])
+
+    assert problems == []
+    assert spec.to_yaml() == {"at": "1s", **entry}
 
 
 def test_every_shipped_fault_can_be_loaded() -> None:

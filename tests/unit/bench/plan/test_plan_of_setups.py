@@ -4,7 +4,7 @@ import pytest
 
 from ombdriver.bench.load.retention import plan_trimming
 from ombdriver.bench.plan.plan import Plan
-from ombdriver.bench.plan.planner import make_plan
+from ombdriver.bench.plan.planner import fault_site, make_plan
 from ombdriver.bench.spec.setup import Setup, parse_retention
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.errors import InputError
@@ -91,3 +91,33 @@ def test_a_threshold_on_a_group_that_plain_reads_have_not_is_refused() -> None:
             subscriptionsPerTopic=1,
             thresholds=["endToEnd[group-1].p99 < 5ms"],
         )
+
+
+RUNNER = "{name: r, driver: redis-streams, server: {engine: valkey}, client: {consumer: runner}}"
+
+
+@pytest.mark.parametrize("consumers", [1, 3])
+def test_each_topic_of_a_runner_is_read_as_a_whole(consumers: int) -> None:
+    """However many partitions it has: a Runner reads all of them."""
+    plan = plan_of(Setup.parse(RUNNER, "s.yaml"), partitionsPerTopic=500, consumerPerSubscription=consumers)
+
+    readers = [reader for worker in plan.workers for reader in worker.consumers]
+    assert [reader.partitions for reader in readers] == [None] * consumers
+
+
+def test_a_backlog_is_not_for_runners() -> None:
+    """They read ahead, also while consumers are to pause."""
+    with pytest.raises(InputError, match=r"consumerBacklogSizeGB: a Runner reads ahead.*; write 0, or remove"):
+        plan_of(Setup.parse(RUNNER, "s.yaml"), consumerBacklogSizeGB=0.01)
+
+
+def test_only_workers_whose_work_another_process_can_take_up_are_killed() -> None:
+    """Of groups on this machine; on other hosts, and without groups, they can be paused."""
+    plain = Setup.parse("{name: p, driver: redis-streams, server: {engine: valkey}, streams: {read: plain}}", "s.yaml")
+    killed = {"faults": "[{at: 1s, kill: consumers}]"}
+
+    assert plan_of(Setup.load("embedded"), **killed).faults
+    for setup in (plain, Setup.load("redis-py-client"), Setup.load("memory")):
+        with pytest.raises(InputError, match="only worker processes of this machine can be killed"):
+            plan_of(setup, **killed)
+    assert not fault_site(Setup.load("embedded"), on_hosts=True).can_kill_workers

@@ -130,6 +130,11 @@ def test_what_was_forced_is_a_caveat() -> None:
             Requirements(xautoclaim=True),
             "XAUTOCLAIM, which came with Redis 6.2, and the server is version 6.0.16",
         ),
+        (
+            {"hasMinid": False, "version": "6.0.16"},
+            Requirements(runner=True),
+            "client.consumer: runner needs Redis 6.2, as the messaging library does, and the server is version 6.0.16",
+        ),
         ({"mode": "cluster"}, Requirements(), "write redis+cluster://HOST:PORT"),
         ({"mode": "standalone"}, Requirements(cluster=True), "stands alone"),
         ({"mode": "sentinel"}, Requirements(), "write redis+sentinel://HOST:PORT/MASTER"),

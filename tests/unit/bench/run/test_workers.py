@@ -2,12 +2,16 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from in_memory_launcher import InMemoryLauncher
 
 from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.metrics.recorder import Metrics
+from ombdriver.bench.metrics.report import Report, SentReport
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.run import workers as of_run
@@ -108,3 +112,88 @@ async def test_a_worker_that_can_not_begin_is_told_in_its_words(failed: protocol
         await workers_of(InMemoryLauncher(failing)).__aenter__()
 
     assert str(raised.value) == told
+
+
+class Mortal:
+    """Workers that have sent ten messages more of flow 3 at each report, one of them since it; and die when told to.
+
+    Attributes:
+        jobs: of all that were started.
+        heard: all commands.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: list[protocol.Job] = []
+        self.heard: list[protocol.Command] = []
+
+    async def __call__(self, job: protocol.Job, link: Link) -> None:
+        """One worker."""
+        self.jobs.append(job)
+        ended = asyncio.Event()
+        sent, began = 0, job.resume.flows[0][1] if job.resume else 0
+
+        def report() -> Report:
+            nonlocal sent
+            sent += 10
+            flows = np.array([[3, began + sent, began + sent]])
+            news = np.array([[3, began + sent - 1, 1]])
+            return Report(Metrics(), sent, sent, 0, 0, {}, frozenset(), 0, {}, {}, SentReport(flows, news))
+
+        def on_command(command: protocol.Command) -> None:
+            self.heard.append(command)
+            match command:
+                case protocol.Poll():
+                    link.send(report())
+                case protocol.Die():
+                    link.send(protocol.Dying(report()))
+                    ended.set()
+                case protocol.Exit():
+                    ended.set()
+
+        link.listen(on_command, lambda _: None)
+        link.send(protocol.Connected())
+        await ended.wait()
+
+
+def told(reports: Sequence[Report]) -> tuple[list[int], list[list[int]]]:
+    """What was sent in all, and which messages of flow 3 are new, by worker."""
+    news = [each.sent_report.failed[:, 1].tolist() for each in reports]
+    return [each.sent for each in reports], news
+
+
+async def test_a_worker_that_is_killed_has_reported_all_that_it_did_and_another_goes_on() -> None:
+    """Each report has a part for each worker, and each message is told once, whoever was there when."""
+    mortal = Mortal()
+    launcher = InMemoryLauncher(mortal)
+    phase = Phase(0, "measure", time.monotonic_ns(), 100_000_000, 1000)
+    async with workers_of(launcher, 2) as workers:
+        assert told(await workers.poll()) == ([10, 10], [[9], [9]])
+
+        await workers.kill(1)
+        await workers.kill(1)
+        assert launcher.endpoints[1].task.done()
+        assert told(await workers.poll()) == ([20, 20], [[19], [19]])
+        assert told(await workers.poll()) == ([30, 20], [[29], []])
+        workers.send(protocol.HoldTrimming(True))
+
+        assert await workers.restart(1, phase, lambda flow: flow) == 1001
+        assert await workers.restart(1, phase, lambda flow: flow) is None
+        assert told(await workers.poll()) == ([40, 30], [[39], [29]])
+
+        await workers.kill(1)
+        await workers.restart(1, phase, lambda flow: flow)
+        assert told(await workers.poll()) == ([50, 50], [[49], [39, 49]])
+
+    assert [job.resume and job.resume.flows for job in mortal.jobs] == [None, None, ((3, 20, 17),), ((3, 40, 37),)]
+    assert [job.options for job in mortal.jobs[1:3]] == [{}, {"returns": True}]
+    assert mortal.heard.count(protocol.BeginPhase(phase)) == 2
+    assert mortal.heard.count(protocol.HoldTrimming(True)) == 1 + 2
+
+
+async def test_a_worker_that_does_not_die_when_told_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that is stopped, and hears nothing."""
+    monkeypatch.setattr(of_run, "KILL_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(of_run, "EXIT_TIMEOUT_S", 0.05)
+    async with workers_of(InMemoryLauncher(silent)) as workers:
+        with pytest.raises(WorkerError, match=r"^worker 0 \(both\) did not end within 0.05 s; is it paused\?$"):
+            await workers.kill(0)

@@ -2,7 +2,14 @@
 
 import pytest
 
-from ombdriver.bench.servers.formation import info_fields, pairs, why_no_cluster, why_not_replicating, why_not_watching
+from ombdriver.bench.servers.formation import (
+    info_fields,
+    pairs,
+    slot_owner,
+    why_no_cluster,
+    why_not_replicating,
+    why_not_watching,
+)
 
 PRIMARY = info_fields("# Replication\r\nrole:master\r\nconnected_slaves:1\r\nslave0:ip=1,port=2,state=online,lag=0\r\n")
 REPLICA = {"master_link_status": "up", "aof_rewrite_in_progress": "0"}
@@ -79,6 +86,30 @@ def test_a_node_that_sees_all_of_its_cluster_lacks_nothing() -> None:
 def test_what_a_node_does_not_see_yet_is_told(info: dict[str, str], nodes: str, words: str) -> None:
     """One thing at a time."""
     assert why_no_cluster(info, nodes, 2, 3, 2) == words
+
+
+MOVING = """\
+a 127.0.0.1:1@2,host,shard-id=x myself,master - 0 0 1 connected 0-99 105 200-8191 [105->-b] [300-<-b]
+b 127.0.0.1:3@4 master - 0 0 2 connected 100-104 8192-16383
+c 127.0.0.1:5@6 slave,fail a 0 0 1 disconnected
+"""
+
+
+@pytest.mark.parametrize(
+    ("slot", "owner"),
+    [
+        (0, (1, True)),
+        (99, (1, True)),
+        (100, (3, False)),
+        (105, (1, True)),
+        (106, (None, False)),
+        (300, (1, True)),
+        (16383, (3, False)),
+    ],
+)
+def test_who_has_a_slot_is_read_from_what_a_node_says(slot: int, owner: tuple[int | None, bool]) -> None:
+    """Whoever a slot is on its way from has it still; single slots and ranges alike, and host names are passed over."""
+    assert slot_owner(MOVING, slot) == owner
 
 
 def test_names_and_values_in_turn_are_fields() -> None:

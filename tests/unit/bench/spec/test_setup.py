@@ -238,6 +238,23 @@ def test_batches_are_said_with_their_interval() -> None:
 
 
 @pytest.mark.parametrize(
+    ("client", "spec", "concurrency"),
+    [
+        ("", None, 0),
+        ("  consumer: runner\n", {"consumer": "runner"}, 32),
+        ("  consumer: runner\n  concurrency: 8\n", {"consumer": "runner", "concurrency": 8}, 8),
+    ],
+)
+def test_who_consumes_is_part_of_what_a_setup_is(client: str, spec: object, concurrency: int) -> None:
+    """So results of a Runner are not compared with others as if they were of one setup; what is usual is left out."""
+    setup = Setup.parse(CLIENT + "  pacing: adaptive\n" + client, "mine.yaml")
+
+    assert setup.client.runner_concurrency == concurrency
+    assert setup.spec().get("client") == spec
+    assert setup.requirements(1).runner is bool(concurrency)
+
+
+@pytest.mark.parametrize(
     ("client", "message"),
     [
         ("  pacing: batched\n", "client.batchInterval: is missing with pacing: batched; add it, as 5ms"),

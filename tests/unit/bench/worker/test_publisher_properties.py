@@ -11,6 +11,7 @@ from ombdriver.bench.load.poisson import PoissonArrivals
 from ombdriver.bench.load.profile import constant
 from ombdriver.bench.load.schedule import Schedule
 from ombdriver.bench.metrics.recorder import Metrics
+from ombdriver.errors import OutcomeUnknown
 
 
 @settings(deadline=None, max_examples=40)
@@ -44,6 +45,57 @@ def test_publishers_together_send_exactly_the_one_schedule(
     schedule = Schedule(START, constant(rate, duration_ns))
     expected = [(schedule.intended(at), at % count) for at in range(schedule.total)]
     assert sorted(asyncio.run(run())) == sorted(expected)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.booleans(),
+    st.lists(st.tuples(st.integers(1, 150 * MS), st.integers(0, 40)), min_size=1, max_size=5),
+    st.booleans(),
+)
+def test_publishers_that_take_over_from_one_another_send_the_one_schedule(
+    producers: int, partitions: int, together: bool, lives: list[tuple[int, int]], random: bool
+) -> None:
+    """Each message once, in sequence, whenever one is killed and whatever it has in flight; evenly or at random."""
+    duration_ns = 600 * MS
+    phase = Phase(0, "measure", START, duration_ns, 1000, None, PoissonArrivals(7, producers) if random else None)
+
+    async def run() -> None:
+        counts: dict[int, int] = {}
+        sent: dict[int, list[int]] = {}
+        now_ns = START
+        for lasts_ns, replies in [*lives, (duration_ns, 0)]:
+            bench = Bench(range(producers), producers, partitions)
+            for handle in bench.handles:
+                handle.shared = together
+                for flow in handle.sender.flows:
+                    handle.sender.go_on(flow, counts.get(flow.number, 0), counts.get(flow.number, 0))
+            bench.recorder.begin_phase(phase)
+            bench.publisher.begin_phase(phase)
+            now_ns += lasts_ns
+            bench.tick(now_ns)
+            for handle in bench.handles:
+                handle.reply(min(replies, handle.in_flight))
+            bench.publisher.give_up(OutcomeUnknown("killed"))
+            figures = bench.figures()
+            assert total(figures, "publish") + total(figures, "failed") == bench.publisher.sent
+            assert bench.publisher.unanswered == 0
+            report = bench.publisher.take_report()
+            counts = {flow: number for flow, number, _ in report.flows.tolist()}
+            assert all(number == replied for _, number, replied in report.flows.tolist())
+            assert report.indeterminate[:, 2].sum() == total(figures, "failed")
+            for handle in bench.handles:
+                for each in handle.stamps:
+                    flow = int(each["producer"]) * partitions + int(each["partition"])
+                    assert int(each["sequence"]) == len(sent.setdefault(flow, []))
+                    sent[flow].append(int(each["intended_ns"]))
+        stripe = phase.stripe(producers, range(producers))
+        due = stripe.due(START + duration_ns)
+        assert sorted(at for times in sent.values() for at in times) == sorted(stripe.intended_of(range(due)))
+
+    asyncio.run(run())
 
 
 steps = st.lists(
