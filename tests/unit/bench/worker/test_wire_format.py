@@ -23,7 +23,7 @@ from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.bench.worker import protocol, wire_format
-from ombdriver.bench.worker.serializer import FormatError
+from ombdriver.bench.worker.serializer import FormatError, _plain
 from ombdriver.bench.worker.wire_format import Decoder, Version, VersionMismatch, decode, encode, greeting
 
 # -- values of everything that crosses ---------------------------------------------------------------------------------
@@ -45,6 +45,7 @@ PLAIN = st.recursive(
 
 def values_of(of: Any) -> st.SearchStrategy[Any]:
     """Values of a type, as a type hint has it."""
+    of = _plain(of)
     origin, arguments = get_origin(of), get_args(of)
     simple = {int: NUMBERS, str: TEXTS, bool: st.booleans(), bytes: st.binary(max_size=20), object: PLAIN}
     simple |= {float: st.floats(allow_nan=False), type(None): st.none(), Histogram: HISTOGRAMS, Profile: PROFILES}
