@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import Place, sound
+from processes import COMMAND, Place, sound
 
 HOUSE = Path(__file__).parents[2]
 SECTION = (HOUSE / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("\n## How to add\n")[2]
@@ -105,8 +105,11 @@ class Copy:
             file.write_text(before.replace(found, text) if found else text, encoding="utf-8")
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Runs its `ombdriver`."""
-        return self.place.run(*arguments, **self._environment)
+        """Runs its `ombdriver`; in a new Python, since the package of a forked command is the one of these tests."""
+        words, environment = [*COMMAND, *arguments], self.place.environment | self._environment
+        return subprocess.run(
+            words, capture_output=True, text=True, check=False, env=environment, cwd=self.place.folder
+        )
 
     def result(self, *arguments: str) -> dict[str, Any]:
         """The result of a short run of its own, without a server."""
