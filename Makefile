@@ -155,7 +155,8 @@ faults: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.faults --seeds $(SOAK_SEEDS) $(FAULT_ARGS)
 
 # How often the verdict is right, about runs to which something known is done; half an hour, on a machine that does
-# nothing else. For the table of its page: make trust TRUST_ARGS="--page docs/explanation/trust.md"
+# nothing else. For the tables of the documentation:
+#   make trust TRUST_ARGS="--page docs/explanation/trust.md --short-page README.md"
 trust: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.trust $(TRUST_ARGS)
 

@@ -113,12 +113,12 @@ def markdown(outcomes: Iterable[Outcome]) -> str:
 
 
 def by_verdict(outcomes: Iterable[Outcome]) -> str:
-    """A line for each verdict that had to come, and one of all together."""
+    """A line for each verdict that had to come, one of the cases in which several may, and one of all together."""
     grouped: dict[str, list[Outcome]] = {}
     for each in outcomes:
-        grouped.setdefault(" or ".join(sorted(each.must)), []).append(each)
+        grouped.setdefault(f"`{each.must[0]}`" if len(each.must) == 1 else "one of several", []).append(each)
     lines = [f"| must come | {COUNTS} |", "|---|--:|--:|--:|--:|--:|--:|--:|"]
-    lines += [f"| {_named(must)} | {_counts(_row('', must, grouped[must]))} |" for must in sorted(grouped)]
+    lines += [f"| {must} | {_counts(_row('', must, grouped[must]))} |" for must in sorted(grouped)]
     every = [each for group in grouped.values() for each in group]
     return "\n".join([*lines, f"| all | {_counts(_row('all', '', every))} |"]) + "\n"
 
