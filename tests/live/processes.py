@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped]
 from forked_commands import ForkedCommand
+from rig import workers_of
 
 from ombdriver.cli.exit_codes import EXIT_VALID, EXIT_VERDICT
 
@@ -158,16 +159,6 @@ def all_ended(processes: Sequence[psutil.Process]) -> bool:
         if not alive:
             return True
     return False
-
-
-def workers_of(process: psutil.Process) -> list[psutil.Process]:
-    """The worker processes of a run that goes on in `process`, in the order of their start."""
-    found: list[psutil.Process] = []
-    with contextlib.suppress(psutil.NoSuchProcess):  # so is one that has ended and was not waited for yet
-        for child in process.children():
-            if any("fork_server" in word for word in child.cmdline()):
-                found += [each for each in child.children() if each.status() != psutil.STATUS_ZOMBIE]
-    return sorted(found, key=lambda each: each.pid)
 
 
 def _is_zombie(process: psutil.Process) -> bool:

@@ -1,6 +1,7 @@
 """A run within the test's own process, on a server that the test does things to while it goes on."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,7 +12,6 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import redis.asyncio
-from processes import workers_of
 
 from ombdriver.bench.metrics.summary import WindowDelivery
 from ombdriver.bench.report.live import QuietView
@@ -39,6 +39,16 @@ WORKLOAD = {
 }
 MESSAGES = 4000
 Entry = tuple[bytes, dict[bytes, bytes]]
+
+
+def workers_of(process: psutil.Process) -> list[psutil.Process]:
+    """The worker processes of a run that goes on in `process`, in the order of their start."""
+    found: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):  # so is one that has ended and was not waited for yet
+        for child in process.children():
+            if any("fork_server" in word for word in child.cmdline()):
+                found += [each for each in child.children() if each.status() != psutil.STATUS_ZOMBIE]
+    return sorted(found, key=lambda each: each.pid)
 
 
 @dataclass
