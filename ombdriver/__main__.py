@@ -1,7 +1,7 @@
 """The command `ombdriver`, and `python -m ombdriver`.
 
 The package installs as a library; the harness needs the packages of the extra `bench`. So this module, which is there
-either way, imports none of them at its top.
+either way, imports none of them at its top. A spawned worker imports it too.
 """
 
 import os

@@ -44,10 +44,10 @@ Entry = tuple[bytes, dict[bytes, bytes]]
 def workers_of(process: psutil.Process) -> list[psutil.Process]:
     """The worker processes of a run that goes on in `process`, in the order of their start."""
     found: list[psutil.Process] = []
-    with contextlib.suppress(psutil.NoSuchProcess):  # so is one that has ended and was not waited for yet
-        for child in process.children():
-            if any("fork_server" in word for word in child.cmdline()):
-                found += [each for each in child.children() if each.status() != psutil.STATUS_ZOMBIE]
+    for child in process.children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # so is one that has ended and was not waited for yet
+            if any("spawn_main" in word for word in child.cmdline()) and child.status() != psutil.STATUS_ZOMBIE:
+                found.append(child)
     return sorted(found, key=lambda each: each.pid)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import multiprocessing
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -122,8 +124,9 @@ class DaysAheadLauncher:
 
     AHEAD_S = (260_000, 90_000, 0)
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, stack: contextlib.ExitStack) -> None:
-        self._folder, self._monkeypatch, self._stack = folder, monkeypatch, stack
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        resource_tracker.ensure_running()  # on the clock of this host
 
     def launch(self, job: protocol.Job, on_message: OnMessage, on_gone: OnGone) -> Endpoint:
         """See `launcher.Launcher.launch`."""
@@ -132,11 +135,12 @@ class DaysAheadLauncher:
         unshare = f"unshare --time --monotonic {ahead_s} --fork --kill-child -- "
         python.write_text(f'#!/bin/sh\nexec {unshare if ahead_s else ""}{sys.executable} "$@"\n')
         python.chmod(0o755)
-        job = replace(job, host_clock=HostClock(-ahead_s * 10**9))
-        launcher = self._stack.enter_context(LocalLauncher())
-        with self._monkeypatch.context() as patched:
-            patched.setattr(sys, "executable", str(python))
-            return launcher.launch(job, on_message, on_gone)
+        multiprocessing.set_executable(str(python))
+        try:
+            job = replace(job, host_clock=HostClock(-ahead_s * 10**9))
+            return LocalLauncher().launch(job, on_message, on_gone)
+        finally:
+            multiprocessing.set_executable(sys.executable)
 
 
 def has_time_namespaces() -> bool:
@@ -148,14 +152,13 @@ def has_time_namespaces() -> bool:
 
 @pytest.mark.skipif(not has_time_namespaces(), reason="this system has no time namespaces, or not for this user")
 async def test_workers_whose_clocks_are_days_apart_measure_as_on_one_host(
-    valkey_url: str, driver: RedisStreamsDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    valkey_url: str, driver: RedisStreamsDriver, tmp_path: Path
 ) -> None:
     """The schedule is kept, and end-to-end latencies are of milliseconds and not of days, and none is negative."""
     plan = plan_for(valkey_url)
     found = Metrics()
-    async with contextlib.AsyncExitStack() as stack:
-        launcher = DaysAheadLauncher(tmp_path, monkeypatch, stack.enter_context(contextlib.ExitStack()))
-        workers = await stack.enter_async_context(Workers(plan, "redis-streams", options(valkey_url), launcher))
+    launcher = DaysAheadLauncher(tmp_path)
+    async with Workers(plan, "redis-streams", options(valkey_url), launcher) as workers:
         workers.send(protocol.BeginPhase(Phase(0, "measure", time.monotonic_ns() + LEAD_NS, 500_000_000, plan.rate)))
         async for reports in polled(workers):
             for report in reports:

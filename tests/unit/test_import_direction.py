@@ -82,7 +82,6 @@ IMPORTERS = {
     "multiprocessing": {"bench.hosts.pipe"},
     "subprocess": {
         "bench.hosts.agent_process",
-        "bench.hosts.fork_server",
         "bench.servers.fsync_gate",
         "bench.servers.links",
         "bench.servers.own_clock",
@@ -342,9 +341,3 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 def test_the_processes_beside_a_server_know_the_standard_library_only(script: str) -> None:
     """They run in a Python that finds nothing else."""
     assert imported(f"bench.servers.{script}", lazily=True) <= sys.stdlib_module_names
-
-
-def test_who_starts_workers_imports_nothing_of_theirs() -> None:
-    """The command does not load what only workers run; the fork server loads it when it has set itself up."""
-    assert imported("bench.hosts.fork_server_process", lazily=False) <= sys.stdlib_module_names
-    assert not reached("bench.hosts.local").keys() & {"bench.worker.worker", "bench.hosts.worker_process", "uvloop"}

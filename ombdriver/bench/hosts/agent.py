@@ -43,10 +43,7 @@ class Agent:
         self.connection = Connection(self._on_message, self._on_lost)
         self._launcher = LocalLauncher()
         self._workers: dict[int, WorkerProcess] = {}
-        self._told: set[int] = set()  # of which the coordinator knows the process id
         self._endings: set[asyncio.Task[None]] = set()
-        with contextlib.suppress(OSError):  # of which the first worker tells
-            self._launcher.prepare()
 
     def __repr__(self) -> str:
         return f"<Agent of {len(self._workers)} workers>"
@@ -77,11 +74,9 @@ class Agent:
             self.connection.send(agent_protocol.Gone(worker, f"could not be started: {limit_reached(error) or error}"))
             return
         self._workers[worker] = process
+        self.connection.send(agent_protocol.Started(worker, process.pid))
 
     def _on_frame(self, worker: int, frame: bytes) -> None:
-        if worker not in self._told:
-            self._told.add(worker)
-            self.connection.send(agent_protocol.Started(worker, self._workers[worker].pid))
         self.connection.send(agent_protocol.Said(worker, frame))
 
     def _end(self, worker: int) -> None:
@@ -112,11 +107,10 @@ class Agent:
         for process in list(self._workers.values()):
             process.signal(signal.SIGKILL)
         for process in list(self._workers.values()):
-            with contextlib.suppress(RunError):
+            with contextlib.suppress(RunError, ValueError):
                 await process.end(asyncio.get_running_loop().time())
         if self._endings:
             await asyncio.wait(self._endings, timeout=5.0)
-        self._launcher.close()
 
 
 async def main(orders: dict[str, Any]) -> str:

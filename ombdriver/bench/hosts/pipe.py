@@ -1,28 +1,61 @@
-"""Frames over a pipe between two processes of one host, read in a thread. The only importer of multiprocessing."""
+"""Processes at the end of a pipe, and frames over it, read in a thread. The only importer of multiprocessing."""
 
 import asyncio
 import contextlib
-import multiprocessing.connection
+import multiprocessing
+import os
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import TypeAlias
 
 Pipe: TypeAlias = "Connection[bytes, bytes]"
+Process: TypeAlias = BaseProcess
+
+_SAFE_PATH = "PYTHONSAFEPATH"
 
 
-def pair() -> tuple[Pipe, Pipe]:
-    """Both ends of a new pipe; frames go either way.
+def spawn(main: Callable[[Pipe, Sequence[int]], None], name: str, blocked: Sequence[int]) -> tuple[Process, Pipe]:
+    """Starts a Python that calls `main` with its end of a new pipe, and gives our end; frames go either way.
+
+    Args:
+        main: a function of a module.
+        name: of the process.
+        blocked: signals that are blocked there from its first moment on, and given to `main`.
 
     Raises:
-        OSError: if this process may open no more files.
+        OSError, RuntimeError: if there is no room for it.
     """
-    return multiprocessing.connection.Pipe()
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=main, args=(theirs, tuple(blocked)), name=name, daemon=True)
+    # Inherited, so that no signal hits its start-up; and none that comes meanwhile is lost to us.
+    with _safe_path():
+        resource_tracker.ensure_running()  # it unblocks SIGINT when it starts
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    theirs.close()
+    return process, ours
 
 
-def adopt(descriptor: int) -> Pipe:
-    """The end of a pipe that this process was given; it is closed with what this returns."""
-    return Connection(descriptor)
+@contextlib.contextmanager
+def _safe_path() -> Iterator[None]:
+    """Processes that start in this block take no module from the working directory, where a `signal.py` may lie."""
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = before
 
 
 def listen(pipe: Pipe, on_frame: Callable[[bytes], None], on_end: Callable[[], None]) -> None:

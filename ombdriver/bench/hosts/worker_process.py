@@ -5,7 +5,10 @@ It ends by itself when the parent is gone, since its pipe ends then.
 """
 
 import contextlib
+import ctypes
+import gc
 import signal
+import sys
 from collections.abc import Callable, Sequence
 
 from ombdriver.bench.hosts.fast_loop import run_fast
@@ -17,6 +20,8 @@ from ombdriver.errors import OmbdriverError
 
 OF_OTHER_VERSION = 70
 """Exit code of a worker that was started by another version of this program, which knows that by itself."""
+_PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal that a process gets when its parent ends."""
 
 
 class PipeLink:
@@ -67,6 +72,8 @@ def run(pipe: Pipe, parents_signals: Sequence[int]) -> None:
         return
     except OmbdriverError:  # which the parent finds out by itself
         raise SystemExit(OF_OTHER_VERSION) from None
+    if job.plan.faults:
+        _go_on_without_parent()
     link = PipeLink(pipe)
     try:
         run_fast(serve(job, link))
@@ -74,3 +81,10 @@ def run(pipe: Pipe, parents_signals: Sequence[int]) -> None:
         if (limit := limit_reached(error)) is None:
             raise
         link.send(protocol.Failed(limit, known=True))
+    gc.disable()  # the process ends: nothing to collect
+
+
+def _go_on_without_parent() -> None:
+    """When the parent is gone, a worker that is stopped goes on, so that it sees the end of its pipe. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 from ombdriver.bench.drivers.api import Driver, load_driver
 from ombdriver.bench.faults.api import Fault
 from ombdriver.bench.faults.durability import Durability
-from ombdriver.bench.hosts.launcher import Launcher
-from ombdriver.bench.hosts.local import LocalLauncher
 from ombdriver.bench.limits import most_open_files
 from ombdriver.bench.plan.plan import Plan, memory_estimate
 from ombdriver.bench.plan.planner import fault_site
@@ -36,7 +34,7 @@ from ombdriver.bench.run.progress import ProgressReporter
 from ombdriver.bench.run.rate_search import RateSearch
 from ombdriver.bench.run.request import Request, new_run_id, plan_of
 from ombdriver.bench.run.signals import Interrupt
-from ombdriver.bench.run.workers import PARENTS_SIGNALS, Workers
+from ombdriver.bench.run.workers import Workers
 from ombdriver.bench.servers.equipment import Equipment
 from ombdriver.bench.servers.here import where_are
 from ombdriver.bench.servers.managed import ManagedServers
@@ -88,10 +86,6 @@ async def run(
             with_links = any(fault.needs_links for fault in faults)
             if with_links and (errors := preflight.link_errors(plan, request.setup, most_open_files())):
                 raise InputError(errors)
-            local = None
-            if request.cluster is None:
-                local = stack.enter_context(LocalLauncher(PARENTS_SIGNALS, request.setup.driver_used))
-                local.prepare()  # while the servers start
             servers, url = await _servers(request.setup, stack, faults)
             options = driver_options(plan, request.setup, url)
             driver = await load_driver(request.setup.driver_used)(options)
@@ -114,7 +108,7 @@ async def run(
             what = "subscribed to" if plan.existing else "created"
             logger.info("%s %d topics of %d streams in all", what, len(plan.topics), plan.partitions)
             of_workers = options | _by_links(servers, request.setup)
-            launcher: Launcher | None = local if hosts is None else hosts.coordinator
+            launcher = None if hosts is None else hosts.coordinator
             workers = await stack.enter_async_context(Workers(plan, request.setup.driver_used, of_workers, launcher))
             server_times = () if hosts is None else await ask_server_time(driver)
         streams = request.setup.streams

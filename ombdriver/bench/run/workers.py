@@ -5,7 +5,6 @@ or fails ends every wait with an error that names it.
 """
 
 import asyncio
-import contextlib
 import logging
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -78,15 +77,14 @@ class Workers:
         plan: the run.
         driver: the registered name of the workers' driver.
         options: what its factory is given.
-        launcher: starts them; None for processes of this machine, by a launcher of its own.
+        launcher: starts them; None for processes of this machine.
     """
 
     def __init__(
         self, plan: Plan, driver: str, options: Mapping[str, object], launcher: Launcher | None = None
     ) -> None:
         self._plan, self._driver, self._options = plan, driver, options
-        self._own = contextlib.ExitStack()
-        self._launcher = launcher or self._own.enter_context(LocalLauncher(PARENTS_SIGNALS, driver))
+        self._launcher = launcher or LocalLauncher(PARENTS_SIGNALS)
         self._workers: list[_Worker] = []
         self._hold: protocol.HoldTrimming | None = None
         self._stopped: protocol.StopSending | None = None
@@ -302,14 +300,13 @@ class Workers:
 
     async def aclose(self) -> None:
         """Lets the workers end, and kills those that don't."""
-        with self._own:
-            left = [worker for worker in self._workers if not worker.is_dead]  # else it has been seen to its end
-            for worker in left:
-                worker.endpoint.send(protocol.Exit())
-            deadline = self._loop.time() + EXIT_TIMEOUT_S
-            for worker in left:
-                worker.exiting = True
-                await worker.endpoint.end(deadline)
-            self._workers.clear()
+        left = [worker for worker in self._workers if not worker.is_dead]  # else it has been seen to its end
+        for worker in left:
+            worker.endpoint.send(protocol.Exit())
+        deadline = self._loop.time() + EXIT_TIMEOUT_S
+        for worker in left:
+            worker.exiting = True
+            await worker.endpoint.end(deadline)
+        self._workers.clear()
         if self._failure.done():
             self._failure.exception()  # whoever waited has got it
