@@ -1,34 +1,15 @@
 """How many connections the workers of a plan have, and whether the process of the links may open as many."""
 
 import pytest
+from small_plan import plan_of
 
 from ombdriver.bench.drivers.redis_streams import readers
 from ombdriver.bench.plan import connections
 from ombdriver.bench.plan.connections import most_connections
-from ombdriver.bench.plan.plan import Plan
-from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.run.preflight import link_errors
 from ombdriver.bench.servers.links import open_files
 from ombdriver.bench.spec.setup import Setup
-from ombdriver.bench.spec.workload import Workload
 from ombdriver.messaging.topics.consumer import session
-
-
-def planned(setup: Setup, **fields: object) -> Plan:
-    """One producing and one consuming process, unless `fields` say more."""
-    given = {
-        "name": "w",
-        "topics": 1,
-        "partitionsPerTopic": 1,
-        "messageSize": 100,
-        "subscriptionsPerTopic": 1,
-        "consumerPerSubscription": 1,
-        "producersPerTopic": 1,
-        "producerRate": 1000,
-        "testDuration": "10s",
-    } | fields
-    text = "\n".join(f"{name}: {value}" for name, value in given.items())
-    return make_plan(Workload.parse(text, "w.yaml"), setup, "ab12cd34", workers=2, cores=2)
 
 
 def setup_of(server: str = "", client: str = "", streams: str = "") -> Setup:
@@ -61,7 +42,7 @@ RUNNERS = setup_of(client="consumer: runner")
 )
 def test_connections_follow_from_who_sends_and_reads(setup: Setup, fields: dict[str, object], count: int) -> None:
     """By the driver, the topology and the plan."""
-    assert most_connections(planned(setup, **fields), setup) == count
+    assert most_connections(plan_of(setup, 2, **fields), setup) == count
 
 
 def test_a_reader_polls_from_where_the_driver_and_the_library_poll() -> None:
@@ -71,7 +52,7 @@ def test_a_reader_polls_from_where_the_driver_and_the_library_poll() -> None:
 
 def test_links_of_ten_thousand_connections_open_two_files_for_each() -> None:
     """And some for themselves; what a process may not open is told before anything starts, with the way out."""
-    plan = planned(ONE, consumerPerSubscription=9_994)
+    plan = plan_of(ONE, 2, name="w", consumerPerSubscription=9_994)
     needed = open_files(most_connections(plan, ONE) + 1, 2)
 
     assert most_connections(plan, ONE) == 9_999

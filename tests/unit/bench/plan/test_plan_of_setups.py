@@ -1,32 +1,14 @@
 """What a setup changes in a plan: what partitions keep, who reads which of them, and who is a subscription."""
 
 import pytest
+from small_plan import plan_of
 
 from ombdriver.bench.load.retention import plan_trimming
-from ombdriver.bench.plan.plan import Plan
-from ombdriver.bench.plan.planner import fault_site, make_plan
+from ombdriver.bench.plan.planner import fault_site
 from ombdriver.bench.spec.setup import Setup, parse_retention
-from ombdriver.bench.spec.workload import Workload
 from ombdriver.errors import InputError
 
 EXCLUSIVE = "{name: e, driver: redis-streams, server: {engine: valkey}, streams: {assignment: exclusive}}"
-
-
-def plan_of(setup: Setup, **fields: object) -> Plan:
-    """The plan of a small workload with some fields replaced."""
-    given = {
-        "name": "small",
-        "topics": 1,
-        "partitionsPerTopic": 1,
-        "messageSize": 1024,
-        "subscriptionsPerTopic": 1,
-        "consumerPerSubscription": 1,
-        "producersPerTopic": 1,
-        "producerRate": 1000,
-        "testDuration": "10s",
-    } | fields
-    text = "\n".join(f"{name}: {value}" for name, value in given.items())
-    return make_plan(Workload.parse(text, "small.yaml"), setup, "ab12cd34", workers=None, cores=2)
 
 
 def test_an_age_is_told_in_entries_too() -> None:
