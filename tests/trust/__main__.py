@@ -55,7 +55,7 @@ async def play(situation: Situation, name: str, seed: int, stop: Interrupt) -> O
     """
     began_s = time.monotonic()
     case = Case(name, random.Random(f"{seed} {name}"), stop, situation.must)
-    outcome = Outcome(name, situation.kind, situation.must)
+    outcome = Outcome(name, situation.kind, situation.must, seed=seed)
     try:
         async with asyncio.timeout(LONGEST_S):
             await situation.play(case)
@@ -113,12 +113,14 @@ async def play_all(
                 return
 
 
-def summary(outcomes: Sequence[Outcome], counted: Sequence[Outcome], seed: int) -> str:
+def summary(outcomes: Sequence[Outcome], counted: Sequence[Outcome]) -> str:
     """What the table is of, in a sentence or two."""
     healthy = [each for each in counted if each.kind.startswith("nothing")]
+    seeds = sorted({each.seed for each in outcomes})
+    seeds_told = f"seed{'s' if len(seeds) > 1 else ''} {' and '.join(map(str, seeds))}"
     blamed = sum(each.status in ("INVALID", "OVERLOADED") for each in healthy)
     return (
-        f"{len(counted)} cases, seed {seed}, ombdriver {__version__}, {os.cpu_count()} cores, Python"
+        f"{len(counted)} cases, {seeds_told}, ombdriver {__version__}, {os.cpu_count()} cores, Python"
         f" {platform.python_version()}: {sum(each.false_valid for each in counted)} false `VALID`;"
         f" {blamed} of {len(healthy)} healthy runs called `INVALID` or `OVERLOADED`."
         f" Others took {statistics.median(each.others for each in counted or outcomes):.0%} of the machine (median)."
@@ -144,10 +146,16 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("results"), help="the folder for the outcomes as JSON")
     parser.add_argument("--page", type=Path, metavar="PAGE", help="a page to put the table into")
     parser.add_argument("--short-page", type=Path, metavar="PAGE", help="a page to put a line for each verdict into")
-    parser.add_argument("--again", type=Path, metavar="FILE", help="play nothing: tables of the outcomes in this file")
+    parser.add_argument(
+        "--again",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="play nothing: tables of the outcomes in these files, together",
+    )
     options = parser.parse_args()
     if options.again is not None:
-        tell(stored(options.again), options)
+        tell([each for path in options.again for each in stored(path)], options)
         return
     chosen = list(cases(options.cases, options.only))
     if options.list or not chosen:
@@ -178,7 +186,7 @@ def stored(path: Path) -> list[Outcome]:
 def tell(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:
     """Prints the table, puts it into the pages that were named, and ends with 1 if there was a false VALID."""
     counted = [each for each in outcomes if each.counts(options.others)]
-    told_of = summary(outcomes, counted, options.seed)
+    told_of = summary(outcomes, counted)
     text = f"{account.markdown(counted)}\n{told_of}\n"
     sys.stdout.write(text)
     if options.page is not None:

@@ -25,6 +25,7 @@ class Outcome:
         others: the share of the machine that others took in the window.
         problem: why the situation could not be brought about.
         seconds: how long the case took.
+        seed: what decided the details of the case, together with its name.
     """
 
     case: str
@@ -37,6 +38,7 @@ class Outcome:
     others: float = 0.0
     problem: str | None = None
     seconds: float = 0.0
+    seed: int = 1
 
     @property
     def right(self) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ombdriver.bench.run.signals import Interrupt
 from tests.trust import truth
-from tests.trust.__main__ import cases, play, stored, told
+from tests.trust.__main__ import cases, play, stored, summary, told
 from tests.trust.account import HEAD, Outcome, by_verdict, markdown, rows
 from tests.trust.scene import Case, NotSetUpError, StoppedError
 from tests.trust.situations import SITUATIONS, Situation
@@ -120,6 +120,13 @@ def test_stored_outcomes_are_read_again_as_they_were(tmp_path: Path) -> None:
     path = tmp_path / "trust.json"
     path.write_text(json.dumps([asdict(each) | {"counted": True} for each in outcomes]))
     assert stored(path) == outcomes
+
+
+def test_outcomes_of_several_calls_make_one_table_that_names_their_seeds() -> None:
+    """So that cases can be added to those that were played before."""
+    outcomes = [OUTCOME, replace(OUTCOME, seed=2)]
+    assert summary(outcomes[:1], outcomes[:1]).startswith("1 cases, seed 1, ")
+    assert summary(outcomes, outcomes).startswith("2 cases, seeds 1 and 2, ")
 
 
 def test_a_case_is_found_by_its_name_and_cases_go_in_rounds() -> None:

@@ -539,7 +539,8 @@ def _host_memory(facts: Facts) -> list[str]:
 def _engine_share(facts: Facts) -> list[str]:
     return [
         f"the engine's processes on host {each.name} took {each.engine_cpu.mean:.1%} of a core in the window, above"
-        f" {MOST_OF_ENGINE:.0%}, which the workers lacked: see what else its scheduler has to do, and end that"
+        f" {MOST_OF_ENGINE:.0%}, which the workers lacked: end what else its scheduler does, or turn its profiler off"
+        " (docs/cluster.md)"
         for each in facts.hosts
         if (each.engine_cpu.mean or 0.0) > MOST_OF_ENGINE
     ]
