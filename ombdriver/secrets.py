@@ -60,6 +60,8 @@ def ambiguous_login(url: str) -> str | None:
     login_ends_late = "@" in path and not (authority == "" and url.lower().startswith("unix:"))
     for before in query.split("@")[:-1] if "@" in query else ():
         login_ends_late = login_ends_late or not _LOGIN_OPTION.search(f"?{before}")
+    if url != url.strip():
+        return "has white space before or behind it; write the URL without it"
     if re.search(r"[\s\x00-\x1f\x7f]", url):
         what = "holds white space or a control character"
     elif "#" in url:

@@ -4,6 +4,7 @@ Knows units and spelling; knows no field of a workload or a setup. Times are int
 """
 
 import difflib
+import math
 import re
 from collections.abc import Iterable
 from decimal import Decimal
@@ -83,11 +84,18 @@ def parse_number(text: str) -> int | float:
     """The number in `text`: `1000`, `+5`, `0.5`, `1e4`. What is written without a point or an exponent is an int.
 
     Raises:
-        ValueError: if it is anything else, digits with signs between them (`1_000`, `1,000`, `1:30`) included.
+        ValueError: if it is anything else, digits with signs between them (`1_000`, `1,000`, `1:30`) included, or can't
+            be held (`1e400`).
     """
-    if not _NUMBER.fullmatch(text):
+    if not _NUMBER.fullmatch(text) or not can_be_held(text):
         raise ValueError(f"{quoted(text)} is not a number; write digits only, without signs between them")
     return int(text) if text.lstrip("+-").isdecimal() else float(text)
+
+
+def can_be_held(text: str) -> bool:
+    """Whether the number in `text` is neither infinite as a float, nor 0 without being that."""
+    number = float(text)
+    return math.isfinite(number) and (number != 0 or not re.search("[1-9]", re.split("[eE]", text)[0]))
 
 
 def is_maximum(value: object) -> bool:
@@ -108,7 +116,7 @@ def parse_rate(value: object) -> int:
             return int(value)
         raise wrong
     if isinstance(value, float) and value.is_integer():
-        return int(value)
+        return int(Decimal(repr(value)))  # 1e30 as it was written, not as its nearest power of two
     if not isinstance(value, int) or isinstance(value, bool):
         raise wrong
     return value

@@ -18,6 +18,7 @@ import click
 
 from ombdriver import __version__
 from ombdriver.bench.limits import limit_reached
+from ombdriver.bench.logs import log_to_standard_error
 from ombdriver.bench.run.signals import heeded
 from ombdriver.bench.units import visible
 from ombdriver.cli import files, report
@@ -26,9 +27,9 @@ from ombdriver.cli.compare import compare
 from ombdriver.cli.completion import completion
 from ombdriver.cli.exit_codes import EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_VALID, for_error
 from ombdriver.cli.options import Rates, WholeNumber, build_requests, request_options, result_options
+from ombdriver.cli.output import note, say
 from ombdriver.cli.run import display, execute_run, execute_runs, print_errors
 from ombdriver.errors import InputError, OmbdriverError
-from ombdriver.secrets import redact_text
 
 if TYPE_CHECKING:
     from ombdriver.bench.results.environment import Drift
@@ -50,9 +51,8 @@ USUAL_STEPS = 12
 @click.option("-v", "--verbose", count=True, help="Log to standard error; twice for more.")
 def cli(verbose: int) -> None:
     """How does Redis Streams behave as a message queue, in this setup, under this load?"""
-    if verbose:
-        level = logging.DEBUG if verbose > 1 else logging.INFO
-        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    levels = (logging.WARNING, logging.INFO, logging.DEBUG)
+    click.get_current_context().call_on_close(log_to_standard_error(levels[min(verbose, 2)]))
 
 
 def _tell_version(context: click.Context) -> None:
@@ -172,7 +172,7 @@ def rerun(result: Path, plain: bool, quiet: bool, prometheus: int | None, gate: 
 
 def _print_drift(found: "Sequence[Drift]") -> None:
     for each in found:
-        click.echo(f"ombdriver: not as it was: {redact_text(str(each))}", err=True)
+        note(f"not as it was: {each}")
 
 
 @cli.command()
@@ -198,13 +198,13 @@ def plan(**options: Any) -> None:
 def _echo_lines(text: str) -> None:
     """Prints lines in which text of files stands."""
     for line in text.split("\n"):
-        click.echo(visible(line))
+        say(line)
 
 
 def _print_notes(requests: Sequence["Request"]) -> None:
     """What of the setups' files has no meaning here."""
-    for note in dict.fromkeys(note for request in requests for note in request.setup.notes):
-        click.echo(f"ombdriver: {note}", err=True)
+    for each in dict.fromkeys(each for request in requests for each in request.setup.notes):
+        note(each)
 
 
 @cli.command()
@@ -225,7 +225,7 @@ def calibrate(output: Path) -> None:
     figures = run_fast(_calibrate())
     path = store.save_report("calibration", figures, output)
     click.echo(describe_calibration(figures), nl=False)
-    click.echo(f"Result: {path}")
+    say(f"Result: {path}")
 
 
 async def _calibrate() -> dict[str, Any]:

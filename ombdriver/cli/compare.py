@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ombdriver.cli.exit_codes import EXIT_THRESHOLD, EXIT_VALID
+from ombdriver.cli.output import note
 from ombdriver.errors import InputError
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def compare(
             click.echo(formats.to_json(found, left_out, judged), nl=False)
         else:
             for line in (*comparison.left_out_lines(left_out), *map(comparison.outcome, judged)):
-                click.echo(f"ombdriver: {line}", err=True)
+                note(line)
             click.echo(formats.to_csv(found), nl=False)
     return EXIT_THRESHOLD if any(each.met for each in judged) else EXIT_VALID
 
@@ -120,9 +121,7 @@ def print_comparison(trials: "Sequence[Trial]") -> None:
         raise
     except Exception as error:
         logging.getLogger(__name__).debug("the comparison failed", exc_info=True)
-        click.echo(
-            f"ombdriver: the comparison failed ({error!r}); the results are stored, try `ombdriver compare`", err=True
-        )
+        note(f"the comparison failed ({error!r}); the results are stored, try `ombdriver compare`")
 
 
 def _print_comparison(trials: "Sequence[Trial]") -> None:

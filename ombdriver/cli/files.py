@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from ombdriver.bench.metrics.families import TABLE
+from ombdriver.cli.output import note, say
 from ombdriver.errors import InputError
 
 _FORMATS = ("csv", "hgrm", "hlog", "omb")
@@ -107,7 +108,7 @@ def export(result: Path, name: str, family: str | None, group: str | None, outpu
     read = store.load(result)
     texts = formats.export(read, str(result), name, family, group)
     for caveat in formats.caveats(read, name):
-        click.echo(f"ombdriver: {caveat}", err=True)
+        note(caveat)
     if not texts:
         raise InputError(f"{result}: no latency has a sample, so there is nothing to write")
     if formats.is_single(name, family, group):
@@ -117,7 +118,7 @@ def export(result: Path, name: str, family: str | None, group: str | None, outpu
             sys.stdout.write(text)
             sys.stdout.flush()
         else:
-            click.echo(store.write(output.parent, output.name, text))
+            say(store.write(output.parent, output.name, text))
     elif output is None:
         raise InputError(
             "hgrm is one text for each latency; name a folder for them with --output,"
@@ -126,7 +127,7 @@ def export(result: Path, name: str, family: str | None, group: str | None, outpu
     else:
         named = {f"{result.stem}-{one}.hgrm": text for one, text in texts.items()}
         for path in store.write_all(output, named):
-            click.echo(path)
+            say(path)
 
 
 COMMANDS: tuple[click.Command, ...] = (workloads, setups, schema, export)

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from ombdriver import __version__
+from ombdriver.cli.output import say
 from ombdriver.errors import InputError
 
 
@@ -53,4 +54,4 @@ def report(results: tuple[str, ...], name: str, baseline: str | None, output: Pa
     if output is None or stdout:
         click.echo(text.encode(), nl=False)  # UTF-8 wherever it goes, as the page says of itself
     else:
-        click.echo(store.write(output.parent, output.name, text, replace=force))
+        say(store.write(output.parent, output.name, text, replace=force))

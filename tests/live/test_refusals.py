@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import redis.asyncio
 from rig import running
 from seam import RUN_ID, THREE, Replies
 
+from ombdriver.bench.drivers.redis_streams import control
 from ombdriver.bench.drivers.redis_streams.driver import RedisStreamsDriver, open_driver
 from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.errors import ServerError
@@ -114,6 +116,11 @@ async def refusal() -> AsyncIterator[Refusal]:
         yield Refusal(server, client)
 
 
+def told(caplog: pytest.LogCaptureFixture) -> int:
+    """How many refusals were logged."""
+    return sum("refuses what this run needs" in each.getMessage() for each in caplog.records)
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     "kind", ["busy", "full", "alone", "unsaved", "a_replica", "a_replica_without_primary", "loading"]
@@ -147,13 +154,14 @@ async def test_every_command_of_the_harness_outlasts_a_refusal(
         "delete": lambda: opened[0].delete_created(),
     }
     refused = []
+    caplog.set_level(logging.INFO, logger=control.__name__)
     for name, place in places.items():
-        before = len(caplog.records)
+        before = told(caplog)
         await getattr(refusal, kind)()
         task = asyncio.ensure_future(place())
-        while not task.done() and len(caplog.records) == before:  # noqa: ASYNC110 - a log has no event
+        while not task.done() and told(caplog) == before:  # noqa: ASYNC110 - a log has no event
             await asyncio.sleep(0.01)
-        refused += [name] if len(caplog.records) > before else []
+        refused += [name] if told(caplog) > before else []
         await refusal.over()
         await task
 
@@ -178,6 +186,25 @@ async def test_a_refusal_that_lasts_is_told_in_the_servers_words(
         await driver.create_topics([THREE], ["g"])
 
     await refusal.over()
+    await driver.aclose()
+
+
+async def test_refusals_one_after_the_other_are_told_once(refusal: Refusal, caplog: pytest.LogCaptureFixture) -> None:
+    """At once, in the server's words; whatever command meets them next goes to the log of those who ask for more."""
+    caplog.set_level(logging.INFO, logger=control.__name__)
+    await refusal.alone()
+    driver = await open_driver({"url": refusal.server.url, "run_id": RUN_ID})  # what is only tried waits no longer
+    before = told(caplog)
+    creating = asyncio.create_task(driver.create_topics([THREE], ["g"]))
+    while told(caplog) == before:  # noqa: ASYNC110 - a log has no event
+        await asyncio.sleep(0.01)
+    await refusal.over()
+    await creating
+
+    (warning,) = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+    assert "(NOREPLICAS Not enough good replicas to write); trying for up to 30 s" in warning
+    assert before > 0
+    await driver.delete_created()
     await driver.aclose()
 
 

@@ -38,6 +38,7 @@ ROOMS = (
     "bench.servers",
     "bench.files",
     "bench.limits",
+    "bench.logs",
     "bench.units",
     "messaging.prometheus",
     "messaging",

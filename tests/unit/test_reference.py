@@ -88,7 +88,8 @@ def value_of(field: FieldInfo, schema: dict[str, Any]) -> str:
         said = getattr(each, "func", each)
         if isinstance(said, Form | Within):
             return said.text
-    kinds = [each for each in schema.get("anyOf", [schema]) if each.get("type") != "null"]
+    kinds = schema.get("anyOf") or schema.get("oneOf") or [schema]
+    kinds = [each for each in kinds if each.get("type") != "null"]
     return "; ".join(dict.fromkeys(kind_of(each, schema) for each in kinds))
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from ombdriver.bench.hosts.fast_loop import run_fast
 from ombdriver.bench.hosts.pipe import Pipe, listen
 from ombdriver.bench.limits import limit_reached
+from ombdriver.bench.logs import log_to_standard_error
 from ombdriver.bench.worker import protocol, wire_format
 from ombdriver.bench.worker.worker import serve
 from ombdriver.errors import OmbdriverError
@@ -61,6 +62,7 @@ def run(pipe: Pipe, parents_signals: Sequence[int]) -> None:
     Raises:
         SystemExit: if it was started by another version of this program.
     """
+    log_to_standard_error()
     for number in parents_signals:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, parents_signals)

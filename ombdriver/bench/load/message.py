@@ -70,8 +70,9 @@ def _crc(payload: bytes) -> int:
 
 # -- sizes -----------------------------------------------------------------------------------------------------------
 
-_RANGE = re.compile(r"\s*([0-9]+[A-Za-z]*)\s*-\s*([0-9]+[A-Za-z]*)\s*")
+_RANGE = re.compile(r"\s*([0-9]{1,12}[A-Za-z]*)\s*-\s*([0-9]{1,12}[A-Za-z]*)\s*")
 _EXAMPLE = 'write a range and its weight, as "100-1KiB": 3'
+MOST_WEIGHT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,8 @@ def _range(text: object, weight: object, least: int, most: int) -> SizeRange:
         raise ValueError(f"{quoted(text)} ends before it begins; {_EXAMPLE}")
     if not least <= high <= most:
         raise ValueError(f"{quoted(text)} ends out of range; write {least} to {most} bytes")
-    if not isinstance(weight, int) or isinstance(weight, bool) or weight < 1:
-        raise ValueError(f"{quoted(text)}: the weight is {quoted(weight)}; write a whole number, 1 or more")
+    if not isinstance(weight, int) or isinstance(weight, bool) or not 1 <= weight <= MOST_WEIGHT:
+        raise ValueError(f"{quoted(text)}: the weight is {quoted(weight)}; write a whole number, 1 to {MOST_WEIGHT:,}")
     return SizeRange(max(low, least), high, weight)
 
 

@@ -13,8 +13,8 @@ from ombdriver.bench.units import quoted
 Spread = Literal["constant", "exponential"]
 
 _UNITS = {"us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
-_FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s)(?:\s+(constant|exponential))?")
-PROCESSING_TIME_PATTERN = r"^\d+(\.\d+)?\s*(us|ms|s)(\s+(constant|exponential))?$"
+_FORM = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*(us|ms|s)(?:\s+(constant|exponential))?")
+PROCESSING_TIME_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,9})?\s*(us|ms|s)(\s+(constant|exponential))?$"
 MOST_NS = 60 * 10**9
 
 

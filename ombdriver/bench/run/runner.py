@@ -24,6 +24,7 @@ from ombdriver.bench.results.environment import LIMIT_BY_DEFAULT, fingerprint
 from ombdriver.bench.run import events, preflight
 from ombdriver.bench.run.abort import AbortOnFail
 from ombdriver.bench.run.backlog import Backlog
+from ombdriver.bench.run.build_up import BuildUp
 from ombdriver.bench.run.controller import Controller
 from ombdriver.bench.run.events import Finished
 from ombdriver.bench.run.fault_injector import FaultInjector, RunSystem
@@ -81,13 +82,15 @@ async def run(
     store.prepare(request.output)
     load_at_start = load_average()
     async with AsyncExitStack() as stack:
-        with stop.cancels():
+        with stop.cancels(), BuildUp(display) as build_up:
             faults = [spec.make() for spec in plan.faults]
             with_links = any(fault.needs_links for fault in faults)
             if with_links and (errors := preflight.link_errors(plan, request.setup, most_open_files())):
                 raise InputError(errors)
+            build_up.waits("until the servers of the setup are up")
             servers, url = await _servers(request.setup, stack, faults)
             options = driver_options(plan, request.setup, url)
+            build_up.waits("until the server has answered")
             driver = await load_driver(request.setup.driver_used)(options)
             stack.push_async_callback(driver.aclose)
             description = await driver.describe()
@@ -103,12 +106,15 @@ async def run(
             if request.cluster is not None:
                 from ombdriver.bench.hosts import dask_hosts  # here, since few runs have other hosts
 
+                build_up.waits("until the hosts are connected")
                 hosts = await stack.enter_async_context(dask_hosts.connected(request.cluster))
+            build_up.waits("until the server has its topics and groups")
             await driver.create_topics(plan.topics, plan.subscriptions)
             what = "subscribed to" if plan.existing else "created"
             logger.info("%s %d topics of %d streams in all", what, len(plan.topics), plan.partitions)
             of_workers = options | _by_links(servers, request.setup)
             launcher = None if hosts is None else hosts.coordinator
+            build_up.waits("until the workers are connected")
             workers = await stack.enter_async_context(Workers(plan, request.setup.driver_used, of_workers, launcher))
             server_times = () if hosts is None else await ask_server_time(driver)
         streams = request.setup.streams

@@ -4,8 +4,9 @@ Turns pydantic's errors into these. Knows no single field, and reads no file.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -14,6 +15,9 @@ from ombdriver.bench.units import nearest, quoted
 
 TEMPLATE = re.compile(r"\{\{.*\}\}|\$\{.*\}|\$\(.*\)|<[A-Za-z_ -]+>|%\w+%")
 """What tools and people write where a value is to be filled in."""
+
+FLAG, SETTINGS = "=flag", "=settings"
+"""What the types of a field that may have either are called; no part of its path."""
 
 FieldPath = tuple[str | int, ...]
 """The path of a key from the top of a file."""
@@ -91,7 +95,7 @@ class FieldNames:
 
     Attributes:
         parts: the path of the mapping in the file that each model validates.
-        valid: the keys of each of these mappings, by its path.
+        valid: the keys of each of these mappings, and of those right below them, by its path.
         in_file: a model's attribute -> its key; pydantic names the error of a default by the attribute.
         replaced: keys at the top that other tools have -> what is said of them.
     """
@@ -110,6 +114,17 @@ class FieldNames:
             names = {name: field.alias or name for name, field in part.model_fields.items()}
             self.in_file |= names
             self.valid[path] = list(names.values())
+            for name, field in part.model_fields.items():
+                for below in _models(field.annotation):
+                    self.valid[(*path, names[name])] = [each.alias or key for key, each in below.model_fields.items()]
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models of the mappings that a field of this annotation may hold."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
 
 
 def field_errors(
@@ -126,7 +141,7 @@ def field_errors(
 
 
 def _field_error(details: ErrorDetails, locations: Mapping[FieldPath, Location], names: FieldNames) -> FieldError:
-    path = details["loc"]
+    path = tuple(part for part in details["loc"] if part not in (FLAG, SETTINGS))
     if details["type"] == "extra_forbidden":
         message = names.replaced.get(str(path[-1])) if len(path) == 1 else None
         if message is None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from ombdriver.bench.faults.spec import read_faults
-from ombdriver.bench.load.message import STAMP, parse_distribution
+from ombdriver.bench.load.message import MOST_WEIGHT, STAMP, parse_distribution
 from ombdriver.bench.load.processing_time import PROCESSING_TIME_PATTERN, ProcessingTime
 from ombdriver.bench.spec.rate_profile import CONSTANT, parse_profile
 from ombdriver.bench.spec.thresholds import EXAMPLE, Threshold
@@ -100,7 +100,10 @@ def _distribution(given: object) -> dict[str, int]:
 SizeDistribution = Annotated[
     dict[str, int],
     BeforeValidator(_distribution),
-    WithJsonSchema({"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}}, mode="validation"),
+    WithJsonSchema(
+        {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1, "maximum": MOST_WEIGHT}},
+        mode="validation",
+    ),
     Form("ranges with weights, as `{100-1KiB: 3, 1KiB-64KiB: 1}`"),
 ]
 """Ranges of sizes and their weights."""

@@ -3,6 +3,7 @@
 Knows no workload and starts nothing. A password stands in a server's URL only: never in `spec`, `repr` or a message.
 """
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from ombdriver.bench.spec.foreign import SETUP_KEYS, told_as
 from ombdriver.bench.spec.overrides import Assignment, assigned
 from ombdriver.bench.spec.setup_server import PASSWORDS, SERVER_RULES, Origin, Server, origin_of
 from ombdriver.bench.spec.yaml_file import YamlDocument, parse_document, read_text
-from ombdriver.bench.units import MS, SECOND, parse_duration, quoted, suggested
+from ombdriver.bench.units import MS, SECOND, parse_duration, parse_number, quoted, suggested
 from ombdriver.errors import InputError
 
 LEAST_AGE_NS = 8 * SECOND
@@ -82,8 +83,9 @@ def _retention(value: object) -> object:
 
 def _whole(value: object) -> object:
     """A number of entries in quotes, or with an exponent or a point, as the whole number that it is."""
-    if isinstance(value, str) and value.strip().isdecimal():
-        return int(value)
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = parse_number(value.strip())
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -8,12 +8,13 @@ import os
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from ombdriver.bench.servers.topology import ServerPlan, Topology, plan_errors
 from ombdriver.bench.servers.url import check_alike, check_url, has_login, join, scheme_kind
 from ombdriver.bench.spec.checked_model import CheckedModel, FieldRule
+from ombdriver.bench.spec.errors import FLAG, SETTINGS
 from ombdriver.bench.spec.yaml_file import YamlDocument
 from ombdriver.bench.units import quoted
 from ombdriver.secrets import HIDDEN, SECRET_OPTIONS, redact_url
@@ -115,7 +116,10 @@ class Server(CheckedModel):
         " Without `maxmemory` all servers that hold data share half of what this machine has left, and"
         " refuse what is more (`noeviction`).",
     )
-    tls: bool | Tls = Field(
+    tls: Annotated[
+        Annotated[bool, Tag(FLAG)] | Annotated[Tls, Tag(SETTINGS)],
+        Discriminator(lambda given: SETTINGS if isinstance(given, dict | Tls) else FLAG),
+    ] = Field(
         False,
         description="Of servers that are started, `true`: they speak TLS alone, with certificates made for the"
         " run. Of those that run already: files and checks, as below.",

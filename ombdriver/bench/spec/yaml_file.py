@@ -2,12 +2,13 @@
 
 The only importer of yaml. Plain scalars are read by the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2, 10.3.2):
 `010` is ten, `1:30`, `yes` and `2026-01-01` are text. PyYAML by itself reads YAML 1.1, where they are 8, 90, true and a
-date. Stricter than YAML: one document, a mapping at the top, text keys, no key twice, no aliases, no foreign tags.
+date. Stricter than YAML: one document, a mapping at the top, text keys, no key twice, no aliases, no foreign tags; what
+is no finite number (`.inf`, `.nan`, `1e400`) is text.
 Knows no field: what keys mean is for the caller to say.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode  # type: igno
 from ombdriver.bench.files import NotRegularError, is_wide_text, read_regular
 from ombdriver.bench.spec.errors import FieldError, FieldPath, Location, Option
 from ombdriver.bench.spec.fields import MAX_MESSAGE_BYTES
-from ombdriver.bench.units import nearest, parse_size, quoted
+from ombdriver.bench.units import can_be_held, nearest, parse_size, quoted
 from ombdriver.errors import InputError
 
 MAX_BYTES = 1 << 20
@@ -46,13 +47,18 @@ class _TextLoader(yaml.SafeLoader):  # type: ignore[misc]
     yaml_implicit_resolvers: ClassVar[dict[str, object]] = {}
 
 
-def _core_int(_: yaml.SafeLoader, node: ScalarNode) -> int:
-    text = node.value
-    return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+# A number that can't be held (`1e400` would be infinity, and `1e-400` nothing at all) stays the text that it is.
+def _core_int(_: yaml.SafeLoader, node: ScalarNode) -> int | str:
+    text: str = node.value
+    try:
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    except ValueError:  # thousands of digits
+        return text
 
 
-def _core_float(_: yaml.SafeLoader, node: ScalarNode) -> float:
-    return float(re.sub(r"\.(?=inf|nan)", "", node.value.lower()))
+def _core_float(_: yaml.SafeLoader, node: ScalarNode) -> float | str:
+    text: str = node.value
+    return float(text) if can_be_held(text) else text
 
 
 for _loader in (_CoreLoader, _TextLoader):
@@ -63,9 +69,7 @@ _CoreLoader.add_implicit_resolver(
 )
 _CoreLoader.add_implicit_resolver(
     f"{_CORE}float",
-    re.compile(
-        r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-    ),
+    re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$"),
     list("-+.0123456789"),
 )
 _CoreLoader.add_constructor(f"{_CORE}int", _core_int)
@@ -164,6 +168,8 @@ def _parsed(text: str, source: str, schema: type[yaml.SafeLoader]) -> YamlDocume
             raise InputError(f"{source}:{line}: {_odd_space(found[0])}") from error
         mark = error.problem_mark or error.context_mark
         place = f"{source}:{mark.line + 1}" if mark else source
+        if mark and (at := _line_of_template(text.splitlines(), mark.line)) is not None:
+            raise InputError(f"{source}:{at + 1}: {_TEMPLATE_LINE}") from error
         if "'\\t'" in str(error.problem):
             raise InputError(f"{place}: holds a tab where YAML has none; write spaces in its place") from error
         raise InputError(f"{place}: is not valid YAML: {error.problem or error.context}; mend this line") from error
@@ -243,13 +249,17 @@ class _Reader:
         data: dict[str, object] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
-            if isinstance(key_node, MappingNode):
+            if _is_template(node, key_node):
                 template = "has {{ }} of a template in it; put the value in its place"
                 self.errors.append(FieldError(line, ".".join(map(str, path)) or "the file", template))
                 continue
-            if not isinstance(key_node, ScalarNode) or key_node.tag != f"{_CORE}str":
-                text = quoted(key_node.value if isinstance(key_node, ScalarNode) else "this key")
-                self.errors.append(FieldError(line, text, "a key must be a plain name; put it in quotes if it is one"))
+            if not isinstance(key_node, ScalarNode):
+                several = "has a list or a mapping in the place of a key; a key must be a plain name"
+                self.errors.append(FieldError(line, ".".join(map(str, path)) or "the file", several))
+                continue
+            if key_node.tag != f"{_CORE}str":
+                plain = "a key must be a plain name; put it in quotes if it is one"
+                self.errors.append(FieldError(line, quoted(key_node.value), plain))
                 continue
             if _ODD_SPACE.search(key_node.value):
                 self.errors.append(FieldError(line, quoted(key_node.value), _odd_space(key_node.value)))
@@ -289,6 +299,26 @@ class _Reader:
         if isinstance(value, int | float) and not isinstance(value, bool):
             self.numbers[path] = node.value
         return value
+
+
+_TEMPLATE_SIGNS, _TEMPLATE_BLOCK = re.compile(r"\{\{|\{%|<%|@\w+@"), re.compile(r"\s*(\{\{|\{%|<%)")
+_TEMPLATE_LINE = "is of a template, as {{ ... }} or {% ... %}; give the file that is made of it"
+
+
+def _line_of_template(lines: Sequence[str], last: int) -> int | None:
+    """The line that makes it a template, of which `last` is where it could not be read as YAML; None for no template.
+
+    A line that is nothing else (`{% if ... %}`) often shows only in the one after it.
+    """
+    if last < len(lines) and _TEMPLATE_SIGNS.search(lines[last]):
+        return last
+    return next((at for at, line in enumerate(lines[:last]) if _TEMPLATE_BLOCK.match(line)), None)
+
+
+def _is_template(outer: MappingNode, key: Node) -> bool:
+    """Whether it is `{{ ... }}`, which YAML takes for a mapping whose key is a mapping."""
+    inner = key.start_mark.index - outer.start_mark.index, outer.end_mark.index - key.end_mark.index
+    return isinstance(key, MappingNode) and bool(outer.flow_style) and inner == (1, 1)
 
 
 def _hint(path: Path) -> str:

@@ -63,6 +63,7 @@ class Control:
         self.refusal: str | None = None
         self._refused = 0
         self._since_s = 0.0
+        self._told: tuple[str, float] | None = None
 
     def __repr__(self) -> str:
         return f"<Control of {self.router}, {self._refused} refused>"
@@ -100,7 +101,7 @@ class Control:
                 refusal = command.last_error  # after which the router sends it again by itself
                 if may_pass(refusal) and not is_refused:
                     is_refused = True
-                    self._begin_refusal(refusal, REFUSED_S)
+                    self._begin_refusal(refusal)
                 if time.monotonic() < until_s:
                     continue
                 if may_pass(refusal):
@@ -159,18 +160,24 @@ class Control:
                         raise
                     if not is_refused:
                         is_refused = True
-                        self._begin_refusal(error, bound_s)
+                        self._begin_refusal(error)
                 await asyncio.sleep(RETRY_S)
         finally:
             if is_refused:
                 self._end_refusal()
 
-    def _begin_refusal(self, error: BaseException, bound_s: float) -> None:
+    def _begin_refusal(self, error: BaseException) -> None:
         self.refusal = str(error)
         if not self._refused:
             self._since_s = time.monotonic()
-            words = str(error).partition(". ")[0]
-            logger.warning("the server refuses what this run needs for now (%s); trying for %g s", words, bound_s)
+            words = str(error).partition(". ")[0].rstrip(".")
+            is_known = self._told is not None and self._told[0] == words and self._since_s < self._told[1] + REFUSED_S
+            if not is_known:
+                self._told = words, self._since_s
+            level = logging.INFO if is_known else logging.WARNING  # one refusal after the other is one to a reader
+            logger.log(
+                level, "the server refuses what this run needs for now (%s); trying for up to %g s", words, REFUSED_S
+            )
         self._refused += 1
 
     def _end_refusal(self) -> None:
