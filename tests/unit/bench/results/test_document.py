@@ -72,7 +72,7 @@ TABLES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "key of its `server`": (document.Server, ()),
     "key of its `workers`": (document.WorkerOfRun, ()),
     "key of its `layout`": (document.Layout, ()),
-    "key of its `hosts`": (document.HostOfRun, ()),
+    "key of its `hosts`": (document.HostOfRun, tuple(keys(document.Machine))),
     "key of a `clock`": (document.Clock, ()),
     "key of a kernel's clock": (document.KernelClock, ()),
     "key of a witness": (document.Witness, ()),
