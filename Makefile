@@ -9,7 +9,7 @@
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := run
-.PHONY: run demo picture test test-pythons audit container-test cluster-test lint types docs docs-outputs docs-serve wheel check-wheel bench instructions width soak faults trust chaos \
+.PHONY: run demo picture test test-harness test-library test-unit test-alone test-pythons audit container-test cluster-test lint types docs docs-outputs docs-serve wheel check-wheel bench instructions width soak faults trust chaos \
   clean
 
 VENV := .venv
@@ -42,23 +42,39 @@ SECTION := comparison
 picture: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.picture $(PAGE) $(SECTION) docs/$(SECTION).png
 
-# Runs that are judged by their latencies, or by whether they had the machine, have it to themselves; all other tests
-# run side by side, each in the next process that is free; those that share a fixture of their file stay in one
-# (`tests/conftest.py`). With PYTEST_ARGS it is one process, which runs what they name.
-ALONE := $(wildcard tests/live/test_honesty_latency.py tests/live/test_honesty_verdict.py tests/live/test_run_search.py \
-  tests/live/test_honesty_faults.py tests/live/test_trust.py)
+# Tests on servers wait most of their time, so more of them run side by side than there are processors: those of the
+# harness, whose runs compute too, in five processes, and those of the library in three. Unit tests compute, and have
+# what these leave (nice). What is marked `alone` has the machine to itself, after all others. Within each part the next
+# process that is free takes the next test (`tests/order.py`). With PYTEST_ARGS it is one process, which runs what they
+# name.
 
 # With SEED=NUMBER, properties try the examples that they tried with that number before.
 PYTEST := $(BIN)/python -m pytest $(if $(SEED),--hypothesis-seed=$(SEED))
-SIDE_BY_SIDE := --numprocesses 4 --dist loadgroup
+SIDE_BY_SIDE := --dist loadgroup --numprocesses
+# Says what it has to say at its end, in one piece, since others say something meanwhile.
+AT_THE_END = >build/$@.log 2>&1; code=$$?; cat build/$@.log; exit $$code
 
 test: $(VENV)/.installed-dev
 ifdef PYTEST_ARGS
 	$(PYTEST) $(PYTEST_ARGS)
 else
-	$(PYTEST) $(SIDE_BY_SIDE) tests --ignore=tests/cluster $(ALONE:%=--ignore=%)
-	$(PYTEST) $(ALONE)
+	$(MAKE) --keep-going --jobs 3 test-harness test-library test-unit
+	$(MAKE) test-alone
 endif
+
+test-harness: $(VENV)/.installed-dev
+	$(PYTEST) $(SIDE_BY_SIDE) 5 -m 'not alone' tests/live --ignore=tests/live/messaging
+
+test-library: $(VENV)/.installed-dev
+	@mkdir -p build
+	$(PYTEST) $(SIDE_BY_SIDE) 3 -m 'not alone' tests/live/messaging $(AT_THE_END)
+
+test-unit: $(VENV)/.installed-dev
+	@mkdir -p build
+	nice $(PYTEST) $(SIDE_BY_SIDE) 2 --timeout 300 tests/unit tests/public $(AT_THE_END)
+
+test-alone: $(VENV)/.installed-dev
+	$(PYTEST) -m alone tests/live
 
 # All tests on each Python that is supported and found here, each in an environment of its own; one of them, or some
 # tests: make test-pythons PYTHONS=3.13 PYTEST_ARGS=tests/unit
@@ -126,7 +142,7 @@ check-wheel: wheel
 	$(BIN)/check-wheel-contents dist/*.whl
 	rm -rf build/sdist && mkdir -p build/sdist
 	tar -xzf dist/*.tar.gz -C build/sdist --strip-components 1
-	cd build/sdist && $(CURDIR)/$(PYTEST) $(SIDE_BY_SIDE) tests/unit
+	cd build/sdist && $(CURDIR)/$(PYTEST) $(SIDE_BY_SIDE) 4 tests/unit
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)

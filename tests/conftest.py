@@ -26,6 +26,8 @@ import redis
 from ombdriver.bench.servers.configuration import TlsFiles
 from ombdriver.bench.servers.private_server import PrivateServer, find_binary
 from ombdriver.errors import ServerError
+from tests.missing import missing
+from tests.order import group_of, spread
 
 # How long an example takes is no property, least of all on a busy machine. With CI set, hypothesis would try the same
 # examples for ever; there the seed comes from the commit (`.ci/run`).
@@ -53,7 +55,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     if not isinstance(item, pytest.Function) or not inspect.iscoroutinefunction(item.obj):
         return
     marker = item.get_closest_marker("timeout")
-    limit_s = float(marker.args[0] if marker else item.config.getini("timeout")) - EARLIER_S
+    general = item.config.getoption("timeout") or item.config.getini("timeout")
+    limit_s = float(marker.args[0] if marker else general) - EARLIER_S
     test = item.obj
 
     @functools.wraps(test)
@@ -65,14 +68,15 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Tests that share a fixture of their module, or may write one page, are run by one process; all others by any."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Some stay in one process; where there are several, they are dealt out in an order that mixes all files."""
     for item in items:
-        info = getattr(item, "_fixtureinfo", None)
-        found = {} if info is None else info.name2fixturedefs
-        if "golden_table" in found or any(made.scope == "module" for every in found.values() for made in every):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+        group = group_of(item)
+        if group is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
     yield
+    if hasattr(config, "workerinput"):
+        items[:] = spread(items, [item.path for item in items])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -101,8 +105,7 @@ def tls_files(redis_server: PrivateServer, tmp_path_factory: pytest.TempPathFact
     Skips where there is no openssl, and fails there when CI is set.
     """
     if shutil.which("openssl") is None:
-        assert not os.environ.get("CI"), "openssl is missing"
-        pytest.skip("no openssl here; install it (Debian's package openssl)")
+        missing("no openssl; install it (Debian's package openssl)")
     folder: Path = tmp_path_factory.mktemp("tls")
     certificate, key = folder / "server.crt", folder / "server.key"
     command = f"openssl req -x509 -newkey rsa:2048 -nodes -days 1 -keyout {key} -out {certificate}"
@@ -174,9 +177,9 @@ def _server(engine: str) -> Iterator[PrivateServer]:
     try:
         find_binary(engine)
     except ServerError as error:
-        if engine == "valkey" or os.environ.get("CI"):
+        if engine == "valkey":
             raise
-        pytest.skip(str(error))
+        missing(str(error))
     # With a factory the runner leaves the thread's current event loop alone, which is pytest-asyncio's.
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         server = runner.run(PrivateServer.start(engine))

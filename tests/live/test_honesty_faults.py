@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from processes import Place, place_in, sound
 
-SEED, FAULTS, EVERY_S = 20261130, 20, 4.0
+SEED, FAULTS, EVERY_S = 20261130, 20, 2.5
 INTERVAL_S = 0.5
 LOAD = f"""
 topics: 1
@@ -32,7 +32,7 @@ def timeline() -> list[tuple[float, float]]:
     """(when, for how long) of each fault, in seconds."""
     chance = random.Random(SEED)
     return [
-        (round(1.5 + EVERY_S * at + chance.uniform(0, 0.5), 3), round(chance.uniform(0.3, 1.5), 3))
+        (round(1.5 + EVERY_S * at + chance.uniform(0, 0.5), 3), round(chance.uniform(0.3, 1.0), 3))
         for at in range(FAULTS)
     ]
 

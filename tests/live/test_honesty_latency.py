@@ -18,7 +18,8 @@ from rig import Rig, reasons, running
 from ombdriver.bench.results.result import Result
 from ombdriver.bench.servers.private_server import PrivateServer
 
-WINDOW_S, RATE, STALL_S = 10.0, 1000, 1.0
+WINDOW_S, RATE, STALL_S = 5.0, 1000, 1.0
+pytestmark = pytest.mark.alone
 
 
 @pytest.fixture

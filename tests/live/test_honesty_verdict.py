@@ -41,6 +41,7 @@ async def test_a_worker_slowed_on_purpose_makes_the_run_invalid(tmp_path: Path, 
     assert "messages were sent late by this machine, not by the server" in message
 
 
+@pytest.mark.alone
 async def test_a_server_throttled_on_purpose_makes_the_run_overloaded(tmp_path: Path, valkey_url: str) -> None:
     """A proxy lets a quarter of the rate through: the system could not, and the generator is not blamed."""
     async with (
@@ -77,6 +78,7 @@ def messages(result: Result, *rules: str) -> list[str]:
     return [each.message for each in result.verdict.reasons if each.rule in rules]
 
 
+@pytest.mark.alone  # it needs a core that is idle, and takes the other one from whoever is on it
 @pytest.mark.parametrize(("setup", "rate"), [("memory", 200_000), (None, 20_000)])
 async def test_a_producer_without_its_core_makes_the_run_invalid(
     tmp_path: Path, valkey_url: str, contested_core: int, setup: str | None, rate: int

@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,15 +63,26 @@ def test_a_limit_is_told_with_the_way_to_raise_it(name: str, most: int, setup: s
 
 @pytest.mark.timeout(120)
 def test_the_first_limit_on_memory_that_is_too_low_is_told(place: Place) -> None:
-    """From one with which it runs, 40 MiB less each time: how much it takes depends on the machine and its Python."""
-    for most in range(400, 100, -40):
-        finished = limited(place, "RLIMIT_AS", most << 20, "run", "w.yaml", "--setup", "embedded", "--quiet")
-        if not sound(finished.returncode):
-            break
-        assert most > 120, "it ran however little it was given"
+    """Found by halving, to 40 MiB: how much it takes depends on the machine and its Python."""
 
-    assert f"no more memory for this process (the limit is {most} MiB)" in one_line(finished)
-    assert most < 400
+    def given(most: int) -> "subprocess.CompletedProcess[str]":
+        command = ("run", "w.yaml", "--setup", "embedded", "--duration", "200ms", "--quiet")
+        return limited(place, "RLIMIT_AS", most << 20, *command)
+
+    enough = given(400)
+    assert sound(enough.returncode), enough.stderr
+    sizes, finished = range(80, 400, 40), enough
+
+    def is_enough(most: int) -> bool:
+        nonlocal finished
+        tried = given(most)
+        if not sound(tried.returncode):
+            finished = tried
+        return sound(tried.returncode)
+
+    too_low = sizes[bisect_left(sizes, True, key=is_enough) - 1]
+
+    assert f"no more memory for this process (the limit is {too_low} MiB)" in one_line(finished)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="a limit on processes is one of a user: root makes one who has none")

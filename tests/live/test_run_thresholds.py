@@ -1,5 +1,6 @@
 """Thresholds of real runs: told at the end, or ending the run; exit codes of one command with several workloads."""
 
+import pytest
 from processes import Place, sound
 
 FAST = ("--setup", "memory", "--quiet")
@@ -54,11 +55,12 @@ def test_a_failed_threshold_ends_a_run_that_asks_for_it(place: Place) -> None:
     assert finished.returncode == (4 if alone else 3), finished.stderr
 
 
+@pytest.mark.timeout(120)
 def test_of_several_workloads_the_gravest_code_counts(place: Place) -> None:
     """Each is run, though the first is not valid: its server could not do what was asked, by far."""
     place.write((place.folder / "w.yaml").read_text().replace("500", "10000000"), "much.yaml")
 
-    finished = place.run("run", "much.yaml", "w.yaml", *FAST, "--threshold", ALWAYS)
+    finished = place.run("run", "much.yaml", "w.yaml", *FAST, "--duration", "300ms", "--threshold", ALWAYS)
 
     assert finished.returncode == 3, finished.stderr
     by_name = {result["workload"]: result["verdict"]["status"] for result in place.results()}

@@ -8,6 +8,7 @@ import pytest
 from processes import Place, sound
 
 from ombdriver.bench.servers.own_clock import faketime_library
+from tests.missing import missing
 
 LOAD = """
 topics: 1
@@ -513,7 +514,7 @@ def test_a_loss_of_power_takes_what_a_slow_disk_had_not_synced_yet(place: Place,
 def test_a_clock_that_jumps_lets_others_take_what_is_pending(place: Place) -> None:
     """Ahead by an hour, and a consumer that has just died looks idle for so long; without that nobody would claim."""
     if faketime_library() is None:
-        pytest.skip("libfaketime is not installed")
+        missing("no libfaketime; install it (Debian's package faketime)")
     entries = (
         "[{at: 2s, for: 1s, pause: consumers}, {at: 3100ms, kill: consumer 1 of group-1, restartAfter: 9s},"
         " {at: 4s, for: 6s, clock: {step: 1h}}]"

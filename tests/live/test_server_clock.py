@@ -11,13 +11,18 @@ from ombdriver.bench.servers.own_clock import faketime_library, lacks_own_clock
 from ombdriver.bench.servers.private_server import PrivateServer, find_binary
 from ombdriver.bench.servers.reaper import StartError
 from ombdriver.bench.servers.resp_client import ask
+from tests.missing import missing
 
 SHARED = "/dev/shm"
 HOUR_S = 3600.0
-pytestmark = [
-    pytest.mark.timeout(120),
-    pytest.mark.skipif(faketime_library() is None and not os.environ.get("CI"), reason="libfaketime is not installed"),
-]
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(autouse=True)
+def _library() -> None:
+    """All of it is by libfaketime."""
+    if faketime_library() is None:
+        missing("no libfaketime; install it (Debian's package faketime)")
 
 
 async def ahead_s(server: PrivateServer) -> float:

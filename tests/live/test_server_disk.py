@@ -1,7 +1,6 @@
 """The disk of a private server: fsyncs that are late or fail, files that may not grow, and a loss of power."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,14 +15,20 @@ from ombdriver.bench.servers.fsync_gate import lacks_fsync_gate
 from ombdriver.bench.servers.private_server import PrivateServer, find_binary
 from ombdriver.bench.servers.resp_client import RefusedError, Reply, ask
 from ombdriver.bench.units import MS
+from tests.missing import missing
 
 ENGINES = ("valkey", "redis")
 FAILURES = [DiskShape(full=True), DiskShape(fsync_error="EIO")]
 NOT_SOON_NS = 3_600_000 * MS
-pytestmark = [
-    pytest.mark.timeout(120),
-    pytest.mark.skipif(lacks_fsync_gate() is not None and not os.environ.get("CI"), reason=str(lacks_fsync_gate())),
-]
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(autouse=True)
+def _gate() -> None:
+    """All of it is by the process that carries out fsyncs."""
+    lack = lacks_fsync_gate()
+    if lack is not None:
+        missing(lack)
 
 
 @asynccontextmanager

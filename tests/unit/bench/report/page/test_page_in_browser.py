@@ -3,7 +3,6 @@
 Skips where there is no Chromium, and fails there when CI is set. Nothing is downloaded: the installed one is used.
 """
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from ombdriver.bench.report.page.comparison import NO_COMPARISON, ComparisonSect
 from ombdriver.bench.report.page.content import content
 from ombdriver.bench.results.compare.metrics import DECLARED
 from ombdriver.bench.results.store import ResultFile
+from tests.missing import missing
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -38,8 +38,7 @@ def browser() -> Iterator[Browser]:
     """One for all tests, without a window."""
     program = shutil.which("chromium")
     if program is None:
-        assert not os.environ.get("CI"), "chromium is missing"
-        pytest.skip("no chromium here; install it (Debian's package chromium)")
+        missing("no chromium; install it (Debian's package chromium)")
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=program)
 
