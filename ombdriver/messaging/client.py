@@ -15,7 +15,7 @@ from ombdriver.messaging.streams.commands import Id, Key, key_bytes
 from ombdriver.messaging.streams.placement import balanced_topic
 from ombdriver.messaging.streams.replies import ReplyDecoder
 from ombdriver.messaging.streams.retention import Retention
-from ombdriver.messaging.streams.topic import Topic
+from ombdriver.messaging.streams.topic import Topic, topic_of
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
 from ombdriver.messaging.topics.codec import Codec, Value, checked_codec
 from ombdriver.messaging.topics.consumer.config import ConsumerOptions, ConsumerSettings
@@ -364,7 +364,7 @@ class MQClient:
             MessagingValueError: if an argument can't be.
             redis.exceptions.RedisError: if a server can't be asked.
         """
-        streams = (Topic(topic) if isinstance(topic, str) else topic).keys
+        streams = topic_of(topic).keys
         member = observer(self._router(), key_bytes(group, "group"))
         await member.router.discover()
         return await read_lag(member, [Partition(number, key) for number, key in enumerate(streams)])

@@ -5,7 +5,10 @@ them; server replies reach the caller as redis-py's own classes (`ResponseError`
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from functools import wraps
+from typing import Any, TypeVar
 
 from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -98,6 +101,34 @@ def unknown_option(name: str, known: Iterable[str], of: str, way_out: str = "", 
     elif near:
         way_out = f"did you mean {near[0]!r}?"
     return MessagingValueError(f"{of} has no option {name!r}; {way_out or 'it has ' + ', '.join(known)}")
+
+
+Class = TypeVar("Class", bound=type)
+
+
+def tells_unknown_options(ours: Mapping[str, str] | None = None) -> Callable[[Class], Class]:
+    """Has a dataclass tell an option that it has not as the client's methods do, in place of Python's own error.
+
+    Args:
+        ours: what stands here for the options of other clients, by their names, several of them with spaces between.
+    """
+    ways_out = {name: way_out for names, way_out in (ours or {}).items() for name in names.split()}
+
+    def decorate(cls: Class) -> Class:
+        made: Callable[..., None] = vars(cls)["__init__"]
+        known = [each.name for each in fields(cls) if each.init]
+
+        @wraps(made)
+        def __init__(self: Any, *args: Any, **options: Any) -> None:  # noqa: N807 - it takes its place
+            for name in options:
+                if name not in known:
+                    raise unknown_option(name, known, f"{cls.__name__}()", ours=ways_out.get(name.lower(), ""))
+            made(self, *args, **options)
+
+        setattr(cls, "__init__", __init__)  # noqa: B010 - a type checker takes the assignment for another
+        return cls
+
+    return decorate
 
 
 def lost(*, was_sent: bool, cause: BaseException | None) -> ConnectionLost:

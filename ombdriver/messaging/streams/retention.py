@@ -1,12 +1,20 @@
 """How much a topic keeps, as an option of the topic, or of whoever sends to it. Pure."""
 
+import math
 from dataclasses import dataclass
 
-from ombdriver.messaging.errors import MessagingValueError
+from ombdriver.messaging.errors import MessagingValueError, tells_unknown_options
 from ombdriver.messaging.streams import commands
 from ombdriver.messaging.transport.connection import Argument
 
 
+@tells_unknown_options(
+    {
+        "length max_len maxlen size": "give max_length, in entries",
+        "age max_age maxage minid retention_ms ttl": "give max_age_s, in seconds",
+        "approximate": "give exact=True, where whole nodes of a stream will not do",
+    }
+)
 @dataclass(frozen=True, slots=True)
 class Retention:
     """What producers trim in each partition: with each batch, read or not; or what all groups have acknowledged.
@@ -33,7 +41,8 @@ class Retention:
         commands.number("max_length", self.max_length, 1)
         if not self.acknowledged and (self.max_length is None) == (self.max_age_s is None):
             raise MessagingValueError("a retention has max_length or max_age_s; give one of them, or acknowledged=True")
-        if self.max_age_s is not None and not self.max_age_s > 0:
+        age = self.max_age_s
+        if age is not None and (not isinstance(age, int | float) or isinstance(age, bool) or not 0 < age < math.inf):
             raise MessagingValueError(f"max_age_s is {self.max_age_s!r}; give seconds, more than 0")
 
     def words(self, now_s: float) -> tuple[Argument, ...]:

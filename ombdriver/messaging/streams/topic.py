@@ -5,7 +5,7 @@ Pure. Knows how a partition's stream is called and how Kafka's clients hash keys
 
 from dataclasses import dataclass, field
 
-from ombdriver.messaging.errors import MessagingValueError
+from ombdriver.messaging.errors import MessagingValueError, tells_unknown_options
 from ombdriver.messaging.streams.commands import text_bytes
 from ombdriver.messaging.streams.retention import Retention
 
@@ -15,6 +15,20 @@ _SEED = 0x9747B28C
 _CACHE_LIMIT = 65_536
 
 
+def topic_of(given: "Topic | str") -> "Topic":
+    """`given`, or the topic of one partition that it names.
+
+    Raises:
+        MessagingValueError: if it is neither.
+    """
+    if isinstance(given, Topic):
+        return given
+    if isinstance(given, str):
+        return Topic(given)
+    raise MessagingValueError(f"topic is {given!r}; give a Topic, or the name of one with a single partition")
+
+
+@tells_unknown_options({"num_partitions partition_count": "give partitions", "key": "give it to send()"})
 @dataclass(frozen=True, slots=True)
 class Topic:
     """A topic of `partitions` streams; partition p is the stream key `{name:p}`.

@@ -33,7 +33,10 @@ def checked_codec(codec: Codec[Value] | None) -> "Codec[Value] | BytesCodec":
     if codec is None:
         return BytesCodec()
     if isinstance(codec, type):
-        raise MessagingValueError(f"codec is the class {codec.__name__}; give a codec: {codec.__name__}(…)")
+        name = codec.__name__
+        is_codec = all(hasattr(codec, each) for each in ("encode", "decode"))
+        way_out = f"{name}(…)" if is_codec else f"MsgspecCodec({name}), or PydanticCodec({name})"
+        raise MessagingValueError(f"codec is the class {name}; give a codec: {way_out}")
     if not all(callable(getattr(codec, name, None)) for name in ("encode", "decode")):
         raise MessagingValueError(
             f"codec is {codec!r}, which has not both encode and decode; give a codec (StrCodec(), JsonCodec(), …)"

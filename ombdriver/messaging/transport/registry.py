@@ -7,6 +7,7 @@ life times, no command.
 
 import asyncio
 import contextlib
+import re
 import weakref
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -18,6 +19,9 @@ from ombdriver.messaging.transport.factory import check_client, is_url, open_cli
 from ombdriver.messaging.transport.per_loop import PerLoop
 from ombdriver.messaging.transport.resources import close_abandoned
 from ombdriver.messaging.transport.router import Router, open_router
+
+_ADDRESS = re.compile(r"[A-Za-z0-9.-]+:[0-9]{1,5}(/[0-9]+)?|localhost|[0-9]{1,3}(\.[0-9]{1,3}){3}")
+"""A name that is rather an address."""
 
 
 class RedisPool:
@@ -112,7 +116,13 @@ class RouterSource:
         if name is not None and is_url(name):
             raise _name_is_url()
         if name is None and url is None and client is None:
-            raise MessagingError("neither redis_name, redis_url nor redis_pool was given; give one of them")
+            given = f", but {', '.join(sorted(options))}" if options else ""
+            raise MessagingError(
+                f"neither redis_name, redis_url nor redis_pool was given{given}; give one of them, as"
+                " redis_url='redis://HOST:PORT/DB'"
+            )
+        if name == "":
+            raise MessagingValueError("redis_name is empty; is a variable of the environment not set?")
         self.name = name
         self._url: str | None = url
         self._client = client
@@ -213,9 +223,10 @@ class LoopRouters:
             raise _name_is_url()
         if name not in self._named:
             if url is None:
+                address = f" (as redis://{name})" if _ADDRESS.fullmatch(name) else ""
                 raise MessagingError(
                     f"no client named {name!r} is open in this event loop; "
-                    "give redis_url, or await RedisPool.init_redis(name, redis_url=…) first"
+                    f"give redis_url{address}, or await RedisPool.init_redis(name, redis_url=…) first"
                 )
             settings = settings_of(url, options)
             router = self.open(open_client(url, options), owns_client=True)

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from ombdriver.messaging.errors import ClosedError
 from ombdriver.messaging.streams import commands
-from ombdriver.messaging.streams.topic import Topic
+from ombdriver.messaging.streams.topic import Topic, topic_of
 from ombdriver.messaging.topics.codec import Codec
 from ombdriver.messaging.topics.consumer.config import ConsumerSettings, ConsumerStatistics
 from ombdriver.messaging.topics.consumer.group import GroupMember, ensure_group, member_name
@@ -75,7 +75,7 @@ class Consumer(Generic[Value]):
         settings: ConsumerSettings,
         maintenance: bool = True,
     ) -> None:
-        self.topic = Topic(topic) if isinstance(topic, str) else topic
+        self.topic = topic_of(topic)
         self.group, self._is_ephemeral = group, name is None
         self.name = name if name is not None else f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         self.codec = codec

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Generic, Self
 
 from ombdriver.messaging.errors import ClosedError, MessagingError
-from ombdriver.messaging.streams.topic import Topic
+from ombdriver.messaging.streams.topic import Topic, topic_of
 from ombdriver.messaging.streams.trimmer import AcknowledgedTrimmer
 from ombdriver.messaging.topics.codec import Codec, Value
 from ombdriver.messaging.topics.producer.batch import BatchEncoding
@@ -62,7 +62,7 @@ class Producer(Generic[Value]):
     def __init__(
         self, router: Callable[[], Router], topic: Topic | str, codec: Codec[Value], settings: ProducerSettings
     ) -> None:
-        self.topic = topic if isinstance(topic, Topic) else Topic(topic)
+        self.topic = topic_of(topic)
         self._router = router
         self._encode = codec.encode
         self._settings = settings = settings.on(self.topic)

@@ -8,8 +8,9 @@ at no time it is in both places, or in none.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ombdriver.messaging.errors import tells_unknown_options
 from ombdriver.messaging.streams.commands import Key, key_bytes, number
-from ombdriver.messaging.streams.topic import Topic
+from ombdriver.messaging.streams.topic import Topic, topic_of
 from ombdriver.messaging.topics.consumer.group import REDRIVEN, GroupMember, group_script, once_script
 from ombdriver.messaging.topics.consumer.partition import Partition
 from ombdriver.messaging.topics.record import Record, helper_key, parse_record
@@ -93,7 +94,7 @@ class DeadLetters:
 
     def __init__(self, router: Callable[[], Router], topic: Topic | str) -> None:
         self._router = router
-        self._topic = Topic(topic) if isinstance(topic, str) else topic
+        self._topic = topic_of(topic)
 
     def __repr__(self) -> str:
         return f"<DeadLetters of {self._topic.name!r}>"
@@ -243,6 +244,14 @@ return 1
 """)
 
 
+@tells_unknown_options(
+    {
+        "name queue stream topic": "dead letters lie beside the stream of their partition, read them by"
+        " client.dead_letters(topic)",
+        "max_length max_len": "give maxlen, in dead letters of a partition",
+        "max_deliveries max_retries max_attempts": "give the runner retry=RetryPolicy(max_deliveries=…)",
+    }
+)
 @dataclass(frozen=True, slots=True)
 class DeadLetterPolicy:
     """What becomes of messages that are given up: they go to `{t:p}:dlq`, beside the stream of their partition.

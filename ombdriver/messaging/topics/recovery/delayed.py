@@ -14,7 +14,7 @@ from typing import Generic
 
 from ombdriver.messaging.errors import MessagingValueError
 from ombdriver.messaging.streams.commands import Key, key_bytes
-from ombdriver.messaging.streams.topic import Partitioner, Topic
+from ombdriver.messaging.streams.topic import Partitioner, Topic, topic_of
 from ombdriver.messaging.topics.codec import Codec, Value
 from ombdriver.messaging.topics.consumer.group import (
     POSTPONED,
@@ -70,7 +70,7 @@ class DelayedMessages(Generic[Value]):
 
     def __init__(self, router: Callable[[], Router], topic: Topic | str, codec: Codec[Value]) -> None:
         self._router, self._codec = router, codec
-        self._topic = Topic(topic) if isinstance(topic, str) else topic
+        self._topic = topic_of(topic)
         self._partitioner = Partitioner(self._topic)
 
     def __repr__(self) -> str:

@@ -63,7 +63,12 @@ class RunnerSettings(ConsumerSettings):
             raise MessagingValueError(f"dead_letter is {self.dead_letter!r}; give a DeadLetterPolicy, or None")
         for name, least in (("drain_timeout_s", "0"), ("dead_after_s", "more than 0")):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not value >= 0 or (value == 0 and least != "0"):
+            if (
+                not isinstance(value, int | float)
+                or isinstance(value, bool)
+                or not value >= 0
+                or (value == 0 and least != "0")
+            ):
                 raise MessagingValueError(f"{name} is {value!r}; give seconds, {least} or longer")
 
 

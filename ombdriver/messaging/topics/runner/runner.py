@@ -13,7 +13,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 from threading import get_ident
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, get_origin, get_type_hints, overload
 
 from redis.exceptions import RedisError
 
@@ -34,6 +34,7 @@ from ombdriver.messaging.transport.router import Router
 
 logger = logging.getLogger(__name__)
 
+_NOT_GIVEN: Any = object()
 END_TAKEOVER_S = 1.0
 """How long a claim that is under way may take to end; then it is cancelled."""
 RELEASE_S = 3.0
@@ -177,7 +178,31 @@ def _check_handler(function: Any) -> None:
             f"{name} can't be called with a message alone: {error}; a handler is: async def {_HANDLER}"
         ) from None
     except ValueError:  # it tells no signature
-        pass
+        return
+    kind = _said_to_take(function)
+    if kind is not None and kind not in Message.__mro__:
+        raise MessagingValueError(
+            f"{name} says that it takes {kind.__name__}, and a handler is given a Message, whose value that may be: "
+            f"async def handle(message: Message[{kind.__name__}])"
+        )
+
+
+def _said_to_take(function: Any) -> type | None:
+    """The plain class that a handler names as what it takes first; None where it says nothing, or nothing plain."""
+    call = function if inspect.isroutine(function) else type(function).__call__
+    first = next(iter(inspect.signature(function).parameters.values()))
+    try:
+        kind = get_type_hints(call).get(first.name)
+    except Exception:  # names that are not there at run time, as under TYPE_CHECKING
+        return None
+    if (
+        kind is Any
+        or not isinstance(kind, type)
+        or get_origin(kind) is not None
+        or getattr(kind, "_is_protocol", False)
+    ):
+        return None
+    return None if first.kind is first.VAR_POSITIONAL else kind
 
 
 _HANDLER = "handle(message)"
@@ -256,18 +281,33 @@ class Runner(Generic[Value]):
         """Its name in the group."""
         return self._consumer.name
 
+    @overload
     def handler(
         self, function: Callable[[Message[Value]], Coroutine[Any, Any, Result]]
-    ) -> Callable[[Message[Value]], Coroutine[Any, Any, Result]]:
-        """Makes `async def function(message)` the handler; to be used as a decorator.
+    ) -> Callable[[Message[Value]], Coroutine[Any, Any, Result]]: ...
+
+    @overload
+    def handler(
+        self,
+    ) -> Callable[
+        [Callable[[Message[Value]], Coroutine[Any, Any, Result]]],
+        Callable[[Message[Value]], Coroutine[Any, Any, Result]],
+    ]: ...
+
+    def handler(self, function: Any = _NOT_GIVEN) -> Any:
+        """Makes `async def function(message)` the handler; to be used as a decorator, `@runner.handler`, with brackets
+        or without.
 
         What it returns is ignored. It may settle its message itself, by `ack`, `nack` or `reject`. A process that is
         killed in it leaves the message pending, with the delivery counted.
 
         Raises:
-            MessagingValueError: if it is no coroutine function, or can't be called with a message alone.
+            MessagingValueError: if it is no coroutine function, can't be called with a message alone, or says that it
+                takes something else than a `Message`.
             MessagingError: if there is a handler already.
         """
+        if function is _NOT_GIVEN:
+            return self.handler
         _check_handler(function)
         if self._handler is not None:
             raise MessagingError("this runner has a handler already; make another runner for another handler")

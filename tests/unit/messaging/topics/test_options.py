@@ -7,7 +7,18 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from ombdriver import JsonCodec, MessagingValueError, MQClient, MsgspecCodec
+from ombdriver import (
+    DeadLetterPolicy,
+    ExponentialBackoff,
+    JsonCodec,
+    MessagingError,
+    MessagingValueError,
+    MQClient,
+    MsgspecCodec,
+    Retention,
+    RetryPolicy,
+    Topic,
+)
 from ombdriver.messaging.topics.consumer.config import ConsumerOptions, ConsumerSettings
 from ombdriver.messaging.topics.foreign_options import WAYS_OUT
 from ombdriver.messaging.topics.producer.config import ProducerOptions, ProducerSettings
@@ -94,7 +105,8 @@ def test_what_other_clients_call_an_option_is_none_of_ours(of: str) -> None:
         ("json", "codec is 'json', which has not both encode and decode; give a codec (StrCodec(), "),
         (json, "which has not both encode and decode"),
         (json.dumps, "which has not both encode and decode"),
-        (int, "codec is the class int; give a codec: int(…)"),
+        (int, "codec is the class int; give a codec: MsgspecCodec(int), or PydanticCodec(int)"),
+        (str, "codec is the class str; give a codec: MsgspecCodec(str), or PydanticCodec(str)"),
         (False, "codec is False, which has not both"),
         ((json.dumps, json.loads), "which has not both encode and decode"),
     ],
@@ -128,3 +140,72 @@ def test_an_option_of_a_url_that_there_is_not_is_told_so(url: str, told: str) ->
     assert told in message
     assert "__init__" not in message
     assert "s3cr3t" not in message
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (
+            lambda: RetryPolicy(max_retries=3),
+            "RetryPolicy() has no option 'max_retries'; give max_deliveries, the first",
+        ),
+        (
+            lambda: RetryPolicy(max_delivery=3),
+            "RetryPolicy() has no option 'max_delivery'; did you mean 'max_deliveries'?",
+        ),
+        (lambda: RetryPolicy(backoff=3), "backoff is 3; give ExponentialBackoff(), or a function from deliveries to"),
+        (lambda: RetryPolicy(backoff=ExponentialBackoff), "give ExponentialBackoff(), or a function"),
+        (
+            lambda: ExponentialBackoff(max_delay=3),
+            "ExponentialBackoff() has no option 'max_delay'; give cap_s, in seconds",
+        ),
+        (lambda: ExponentialBackoff(first_s="1s"), "give seconds of 0 or more, and a jitter from 0 to 1"),
+        (lambda: ExponentialBackoff(cap_s=float("nan")), "give seconds of 0 or more, and a jitter from 0 to 1"),
+        (lambda: Retention(maxlen=9), "Retention() has no option 'maxlen'; give max_length, in entries"),
+        (lambda: Retention(max_age_s="1h"), "max_age_s is '1h'; give seconds, more than 0"),
+        (lambda: Retention(max_age_s=float("inf")), "max_age_s is inf; give seconds, more than 0"),
+        (lambda: DeadLetterPolicy(topic="dead"), "DeadLetterPolicy() has no option 'topic'; dead letters lie beside"),
+        (lambda: Topic("t", partition=3), "Topic() has no option 'partition'; did you mean 'partitions'?"),
+        (lambda: Topic("t", num_partitions=3), "Topic() has no option 'num_partitions'; give partitions"),
+    ],
+)
+def test_policies_and_topics_tell_their_options_as_the_client_does(made: Callable[[], object], told: str) -> None:
+    """By the name that is near, or by what stands here for that of other clients; values are looked at, too."""
+    with pytest.raises(MessagingValueError) as caught:
+        made()
+    assert told in str(caught.value)
+    assert "__init__" not in str(caught.value)
+
+
+@pytest.mark.parametrize("topic", [None, b"t", ["t"], 3, Topic])
+@pytest.mark.parametrize("open_it", ["producer", "consumer", "runner", "delayed", "dead_letters"])
+def test_what_is_no_topic_is_told_so(open_it: str, topic: Any) -> None:
+    """As what was given, with the way out."""
+    group = {"group": "g"} if open_it in ("consumer", "runner") else {}
+    with pytest.raises(MessagingValueError) as caught:
+        getattr(MQClient(URL), open_it)(topic, **group)
+    assert str(caught.value) == f"topic is {topic!r}; give a Topic, or the name of one with a single partition"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"url": URL}, "was given, but url; give one of them, as redis_url='redis://HOST:PORT/DB'"),
+        ({"host": "h", "port": 1}, "was given, but host, port; give one of them, as redis_url="),
+        ({"redis_name": ""}, "redis_name is empty; is a variable of the environment not set?"),
+        ({"redis_url": ""}, "is no URL of a server"),
+    ],
+)
+def test_a_client_without_a_server_is_told_how_to_name_one(given: dict[str, Any], told: str) -> None:
+    """Whatever else was given."""
+    with pytest.raises(MessagingError) as caught:
+        MQClient(**given)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["localhost:6379", "localhost", "10.0.0.7", "redis.example:6379/2"])
+async def test_an_address_in_the_place_of_a_name_is_told_as_one(name: str) -> None:
+    """With the URL that it would be."""
+    with pytest.raises(MessagingError) as caught:
+        MQClient(name)
+    assert f"give redis_url (as redis://{name}), or await RedisPool" in str(caught.value)

@@ -45,8 +45,39 @@ def blocks(message: M) -> None:
     """No coroutine function."""
 
 
+class Order:
+    """What a codec makes."""
+
+
+async def takes_an_order(order: Order) -> None:
+    """As with a library that gives the value alone."""
+
+
+async def takes_a_dict(body: dict) -> None:  # type: ignore[type-arg]
+    """Likewise."""
+
+
+async def says_any(message: Any) -> None:
+    """Says nothing of what it takes."""
+
+
+async def says_object(message: object) -> None:
+    """Takes whatever comes."""
+
+
+async def says_what_is_not_there(message: "NotThere") -> None:  # type: ignore[name-defined]  # noqa: F821
+    """As with a name that only a type checker sees."""
+
+
+async def either(message: M | Order) -> None:
+    """Takes a message, too."""
+
+
 class Billing:
     """Handlers with a state."""
+
+    async def bill_order(self, order: Order) -> None:
+        """A method that takes the value alone."""
 
     async def bill(self, message: M) -> None:
         """A method is a handler."""
@@ -66,6 +97,10 @@ GOOD: list[Any] = [
     Billing().bill,
     Billing(),
     functools.wraps(plain)(with_default),
+    says_any,
+    says_object,
+    says_what_is_not_there,
+    either,
 ]
 BAD: list[tuple[Any, str]] = [
     (needs_two, "needs_two can't be called with a message alone: missing a required argument: 'database'"),
@@ -78,6 +113,12 @@ BAD: list[tuple[Any, str]] = [
     (lambda message: None, "<lambda> is no coroutine function"),
     (Billing, "Billing is no coroutine function"),
     (None, "None is no coroutine function"),
+    (
+        takes_an_order,
+        "takes_an_order says that it takes Order, and a handler is given a Message, whose value that may be",
+    ),
+    (takes_a_dict, "takes_a_dict says that it takes dict, and a handler is given a Message"),
+    (Billing().bill_order, "Billing.bill_order says that it takes Order, and a handler is given a Message"),
 ]
 
 
@@ -96,7 +137,16 @@ def test_what_does_not_is_refused_with_the_way_out(handler: Any, told: str) -> N
     with pytest.raises(MessagingValueError) as caught:
         MQClient(URL).runner("t", "g").handler(handler)
     assert str(caught.value).startswith(told)
-    assert "async def handle(message)" in str(caught.value)
+    assert "async def handle(message" in str(caught.value)
     if handler is not None:  # which stands for none
         with pytest.raises(MessagingValueError):
             MQClient(URL).runner("t", "g", handler=handler)
+
+
+def test_the_decorator_may_have_brackets() -> None:
+    """As that of many libraries."""
+    runner = MQClient(URL).runner("t", "g")
+
+    assert runner.handler()(plain) is plain
+    with pytest.raises(MessagingError, match="has a handler already"):
+        runner.handler()(plain)
