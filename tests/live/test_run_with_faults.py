@@ -411,35 +411,6 @@ def test_what_a_runner_had_when_it_was_killed_is_taken_over_by_the_others(place:
     assert result["counters"]["claimed"] > 0
 
 
-LINK = "link: {between: [clients, primary]"
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(
-    ("shape", "outage_s", "unknown"),
-    [
-        ("for: 1500ms, " + LINK + ", down: true}", 1.5, None),
-        ("for: 100ms, " + LINK + ", reset: true}", None, None),
-        ("for: 1500ms, " + LINK + ", swallow: true}", 1.5, True),
-        ("for: 1500ms, " + LINK + ", latency: 60ms, jitter: 10ms}", None, False),
-    ],
-)
-def test_a_link_of_clients_is_broken_and_mended(
-    place: Place, engine: str, shape: str, outage_s: float | None, unknown: bool | None
-) -> None:
-    """Nothing that was acknowledged is lost, and an outage is as long as the link was away."""
-    result = faults(place, f"[{{at: 2s, {shape}}}]", "9s", server=f"engine: {engine}")
-
-    one = only(result)
-    assert one["hit"] == ["clients - primary-1"]
-    assert one["hadEffect"]
-    assert (one["promisesNoLoss"], result["delivery"][0]["lost"]) == (True, 0)
-    if outage_s is not None:
-        assert one["outageSeconds"] == pytest.approx(outage_s, abs=0.7)
-    if unknown is not None:
-        assert bool(one["indeterminate"]) is unknown
-
-
 AOF = "config: {appendonly: yes, appendfsync: FSYNC}"
 
 
@@ -540,58 +511,6 @@ def test_a_server_that_can_not_have_a_clock_of_its_own_is_refused(place: Place) 
     assert finished.returncode == 2
     said = " ".join(finished.stderr.split())
     assert "server.sh does not start with libfaketime" in said or "install it (Debian's package faketime)" in said
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("topology", ["sentinel", "cluster, replicas: 1"])
-@pytest.mark.parametrize("client", ["{}", "{consumer: runner}"])
-def test_clients_are_cut_off_from_a_primary_of_several_servers(
-    place: Place, engine: str, topology: str, client: str
-) -> None:
-    """Though servers tell each client where they are themselves; nobody takes over, since they see each other."""
-    entry = "{at: 2s, for: 1500ms, link: {between: [clients, primary of 0], down: true}}"
-
-    result = faults(place, f"[{entry}]", "9s", f"engine: {engine}, topology: {topology}", client=client)
-
-    one = only(result)
-    (hit,) = one["hit"]
-    assert hit.startswith("clients - primary-")
-    assert one["outageSeconds"] == pytest.approx(1.5, abs=0.9)
-    assert (one["promisesNoLoss"], result["delivery"][0]["lost"]) == (True, 0)
-
-
-def test_the_link_of_a_new_primary_is_the_one_that_is_cut(place: Place) -> None:
-    """After a failover clients reach it by a link of its own."""
-    entries = (
-        "[{at: 2s, failover: ordered, on: primary of 0},"
-        " {at: 7s, for: 1500ms, link: {between: [clients, primary of 0], down: true}}]"
-    )
-
-    result = faults(place, entries, "13s", server="engine: valkey, topology: cluster, replicas: 1")
-
-    failover, cut = result["faults"]["injections"]
-    assert (failover["error"], cut["error"]) == (None, None)
-    assert cut["hit"] == [f"clients - {failover['hit'][1]}"]
-    assert cut["outageSeconds"] == pytest.approx(1.5, abs=0.9)
-    assert accounts_add_up(result)
-
-
-def test_a_replica_that_is_cut_off_holds_up_what_waits_for_it(place: Place) -> None:
-    """The primary goes on, and messages are stored on too few replicas."""
-    entry = "{at: 2s, for: 1500ms, link: {between: [primary, replica 1], swallow: true}}"
-
-    result = faults(
-        place,
-        f"[{entry}]",
-        "9s",
-        server="engine: valkey, topology: replicated",
-        streams="{waitReplicas: 1, waitTimeoutMs: 200}",
-    )
-
-    one = only(result)
-    assert one["hit"] == ["primary-1 - replica-1-1"]
-    assert result["totals"]["underReplicated"] > 0
-    assert result["delivery"][0]["lost"] == 0
 
 
 def test_a_replica_that_is_paused_is_told_as_no_effect(place: Place) -> None:

@@ -76,7 +76,13 @@ class RedisPyDriver(RedisStreamsDriver):
 
     def _client(self, connections: int) -> Redis:
         client = open_client(
-            self._options.url, {"decode_responses": False, "max_connections": connections, "timeout": None}
+            self._options.url,
+            {
+                "decode_responses": False,
+                "max_connections": connections,
+                "timeout": None,
+                **self._options.client_options,
+            },
         )
         assert isinstance(client, Redis)  # `Setup` refuses clusters
         return client

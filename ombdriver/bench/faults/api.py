@@ -216,7 +216,7 @@ class FaultSystem(Protocol):
         ...
 
     async def links(self, client: Target, server: Target) -> Sequence[FaultLink]:
-        """What lies between who calls and who is called: clients and a primary, or the primary and a replica.
+        """What lies between who calls and who is called: clients and servers, or servers, whichever of them calls.
 
         Raises:
             FaultError: if the run has no such link.
@@ -239,6 +239,9 @@ class Site:
         can_kill_workers: whether the work of a process can be taken up by another one.
         can_kill_consumers: whether a consumer can end by itself, and come back to what is pending for it.
         at_most_once: whether what a consumer was given is gone with it.
+        users_server: how a server of the user's is reached: at `one` address, at `several` since it is a cluster or
+            behind Sentinels, or by a `unix` socket; empty where there is none.
+        on_hosts: whether workers are on other hosts.
     """
 
     servers: ServerPlan | None = None
@@ -247,6 +250,8 @@ class Site:
     can_kill_workers: bool = True
     can_kill_consumers: bool = True
     at_most_once: bool = False
+    users_server: Literal["", "one", "several", "unix"] = ""
+    on_hosts: bool = False
 
 
 # -- a fault -----------------------------------------------------------------------------------------------------------
@@ -307,13 +312,18 @@ class Fault(ABC):
         """
 
     @property
+    def targets(self) -> Sequence[Target]:
+        """All whom it names, `target` among them."""
+        return () if self.target is None else (self.target,)
+
+    @property
     def heals(self) -> bool:
         """Whether there is anything to undo."""
         return type(self).heal is not Fault.heal
 
     @property
     def needs_links(self) -> bool:
-        """Whether clients and servers are to reach each other by links."""
+        """Whether clients are to reach servers by links."""
         return False
 
     @property

@@ -4,10 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from ombdriver.bench.faults.api import Endangers, Fault, FaultError, FaultLink, FaultSystem, Site, lacks_target
 from ombdriver.bench.faults.target import Target
+from ombdriver.bench.servers.equipment import NOTHING, Equipment
 from ombdriver.bench.servers.link_shape import MODES, LinkShape
+from ombdriver.bench.servers.own_address import lacks_own_addresses
 from ombdriver.bench.units import format_duration, nearest, parse_duration, parse_size, quoted
 
 CLIENTS = Target("clients")
+_CALLED = ("primary", "node", "servers")
+"""Whom clients can call."""
 _SLOW = ("latency", "jitter", "bandwidth")
 _KEYS = ("between", *_SLOW, *MODES)
 _EXAMPLE = "{between: [clients, primary], latency: 20ms}"
@@ -16,8 +20,7 @@ _EXAMPLE = "{between: [clients, primary], latency: 20ms}"
 class ShapeLink(Fault):
     """`link: {between: [clients, primary], latency: 20ms, jitter: 5ms}`, or with `down: true` and its like.
 
-    Between `clients` and a primary (`primary`, `primary N`, `primary of PARTITION`), or between `primary` and `replica
-    N`.
+    Between `clients` and `primary`, `node N` or `servers`, or between two of these, replicas and Sentinels.
     """
 
     LASTS = "always"
@@ -30,13 +33,13 @@ class ShapeLink(Fault):
             hint = f"did you mean {near}?" if near else f"known are: {', '.join(_KEYS)}"
             raise ValueError(f"not known: {quoted(unknown[0])}; {hint}")
         self._value = {str(key): each for key, each in value.items()}
-        self._client, self.target = _sides(value.get("between"))
+        self._first, self.target = _sides(value.get("between"))
         self._shape = _shape(value)
         self._shaped: list[FaultLink] = []
 
     def spec(self) -> Mapping[str, object]:
         """See `Fault.spec`."""
-        found: dict[str, object] = {"between": [str(self._client), str(self.target)]}
+        found: dict[str, object] = {"between": [str(self._first), str(self.target)]}
         if self._shape.mode:
             return {"link": found | {self._shape.mode: True}}
         for name, ns in (("latency", self._shape.latency_ns), ("jitter", self._shape.jitter_ns)):
@@ -45,26 +48,41 @@ class ShapeLink(Fault):
         return {"link": found | ({"bandwidth": self._shape.bandwidth} if self._shape.bandwidth else {})}
 
     @property
+    def targets(self) -> Sequence[Target]:
+        """See `Fault.targets`."""
+        assert self.target is not None
+        return self._first, self.target
+
+    @property
     def needs_links(self) -> bool:
         """See `Fault.needs_links`."""
         return True
 
+    @property
+    def equipment(self) -> Equipment:
+        """See `Fault.equipment`."""
+        return NOTHING if self._first == CLIENTS else Equipment(own_address=True)
+
     def endangers(self, site: Site) -> Endangers:
-        """Nobody forgets anything: servers reach each other past the links of clients, so nobody takes over."""
-        return "nothing"
+        """Servers reach each other past the links of clients, so nobody takes over; unless they can't reach others."""
+        plan = site.servers
+        watched = plan is not None and plan.topology in ("sentinel", "cluster")
+        return "failover" if watched and self._first != CLIENTS else "nothing"
 
     def missing(self, site: Site) -> str | None:
         """See `Fault.missing`."""
         assert self.target is not None
-        if lack := lacks_target(self.target, site):
-            return lack
         plan = site.servers
+        if plan is None and self._first == CLIENTS and self.target.role == "primary" and site.users_server:
+            return _lacks_link_to_yours(site)
+        for target in self.targets:
+            if target.is_server and (lack := lacks_target(target, site)):
+                return lack
         assert plan is not None
-        if self.target.role == "replica" and plan.topology != "replicated":
-            return (
-                f"in a setup of topology {plan.topology} a server tells all others one address, its own, so between two"
-                " of them there is no link; use topology: replicated, or pause: replica 1"
-            )
+        if self._first != CLIENTS:
+            if plan.topology == "standalone":
+                return "there is one server, and nothing between it and itself; write between: [clients, primary]"
+            return lacks_own_addresses()
         if plan.unix_socket:
             return "clients that use a unix socket have no link; leave unixSocket out of the setup"
         return None
@@ -72,7 +90,7 @@ class ShapeLink(Fault):
     async def inject(self, system: FaultSystem) -> Sequence[str]:
         """See `Fault.inject`."""
         assert self.target is not None
-        for link in await system.links(self._client, self.target):
+        for link in await system.links(self._first, self.target):
             self._shaped.append(link)
             await link.shape(self._shape)
         return [link.name for link in self._shaped]
@@ -90,17 +108,31 @@ class ShapeLink(Fault):
             raise FaultError("; ".join(errors))
 
 
+def _lacks_link_to_yours(site: Site) -> str | None:
+    """Why clients can't reach a server of the user's by a link, with the way out; None where they can."""
+    if site.on_hosts:
+        return "workers on other hosts do not come by this machine, where the link is; leave out the hosts, or the link"
+    if site.users_server == "several":
+        return (
+            "servers of a cluster, and Sentinels, send clients on to addresses of their own, past a link to those of"
+            " the URL; name one server (redis://HOST:PORT), or write hook: COMMAND"
+        )
+    if site.users_server == "unix":
+        return "clients that use a unix socket have no link; write the address of the server, redis://HOST:PORT"
+    return None
+
+
 def _sides(value: object) -> tuple[Target, Target]:
-    """Who calls, and who is called: clients and a primary, or the primary and a replica, told in any order."""
+    """Clients and who is called, or two servers, told in any order."""
     if not isinstance(value, list) or len(value) != 2:
         raise ValueError(f"between: {quoted(value)} are no two; write between: [clients, primary]")
     try:
-        first, second = sorted((Target.parse(each) for each in value), key=lambda each: each.role)
+        first, second = sorted(map(Target.parse, value), key=lambda each: (each != CLIENTS, str(each)))
     except ValueError as error:
         raise ValueError(f"between: {error}") from None
-    if first == CLIENTS and second.role == "primary":
+    if first == CLIENTS and second.role in _CALLED:
         return first, second
-    if first == Target("primary") and second.role == "replica":
+    if first.is_server and second.is_server and first != second:
         return first, second
     raise ValueError(
         f"between: there is no link between {first} and {second}; write [clients, primary], or [primary, replica 1]"

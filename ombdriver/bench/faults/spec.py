@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ombdriver.bench.faults.api import Fault, FaultTypes, Site
-from ombdriver.bench.faults.target import Target
 from ombdriver.bench.units import format_duration, nearest, parse_duration, quoted
 
 MOST_FAULTS = 1_000
@@ -205,19 +204,18 @@ def _late(spec: FaultSpec, test_ns: int) -> list[Problem]:
     return []
 
 
-def _held(spec: FaultSpec) -> Target | None:
-    """Whom a fault holds until it is healed; None where it holds nobody."""
+def _held(spec: FaultSpec) -> str:
+    """Whom a fault holds until it is healed; empty where it holds nobody."""
     fault = spec.make()
-    return fault.target if fault.heals else None
+    return " - ".join(map(str, fault.targets)) if fault.heals else ""
 
 
 def _overlaps(specs: Sequence[FaultSpec], test_ns: int) -> list[Problem]:
     """Two faults of one kind on one target at a time: the heal of the first would end the second."""
     spans = sorted(
-        (at_ns, at_ns + (test_ns if spec.lasts_ns is None else spec.lasts_ns), spec.number, (spec.kind, str(target)))
+        (at_ns, at_ns + (test_ns if spec.lasts_ns is None else spec.lasts_ns), spec.number, (spec.kind, held))
         for spec in specs
-        for target in [_held(spec)]
-        if target is not None
+        if (held := _held(spec))
         for at_ns in spec.injections(test_ns)
     )
     found: dict[int, Problem] = {}

@@ -124,6 +124,8 @@ def fault_site(setup: Setup, *, on_hosts: bool = False) -> Site:
         can_kill_workers=in_groups and not on_hosts,
         can_kill_consumers=in_groups,
         at_most_once=setup.streams.ack == "none",
+        users_server=setup.server.reached if setup.server is not None and not started else "",
+        on_hosts=on_hosts,
     )
 
 

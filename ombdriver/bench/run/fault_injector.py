@@ -20,6 +20,7 @@ from ombdriver.bench.run.workers import Workers
 from ombdriver.bench.servers.disk_shape import DiskShape
 from ombdriver.bench.servers.formation import NodeLostError, ServerNode
 from ombdriver.bench.servers.link_shape import LinkShape
+from ombdriver.bench.servers.linked_ports import LinkedPorts
 from ombdriver.bench.servers.links import LinkError, Links
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.servers.reaper import StartError
@@ -197,12 +198,12 @@ class LinkOfRun:
 
     Args:
         links: all of them.
-        port: of this one.
+        lanes: what is shaped together: a port, and who calls there, or an empty text for all that do.
         name: what it lies between.
     """
 
-    def __init__(self, links: Links, port: int, name: str) -> None:
-        self._links, self._port, self._name = links, port, name
+    def __init__(self, links: Links, lanes: Sequence[tuple[int, str]], name: str) -> None:
+        self._links, self._lanes, self._name = links, lanes, name
 
     @property
     def name(self) -> str:
@@ -212,7 +213,8 @@ class LinkOfRun:
     async def shape(self, shape: LinkShape) -> None:
         """See `FaultLink.shape`."""
         try:
-            await self._links.shape(self._port, shape)
+            for port, caller in self._lanes:
+                await self._links.shape(port, shape, caller)
         except LinkError as error:
             raise FaultError(f"{self._name}: {error}") from error
 
@@ -224,6 +226,7 @@ class RunSystem:
         plan: the run.
         workers: its worker processes.
         servers: those that it has started; None for none.
+        linked: the links by which workers reach servers; None for none.
         on_start: called with the process id of a server that was started again.
         key_of: the server's name of a partition of a topic; None where the driver does not tell.
         sent_before: how many messages of a flow had been sent when the measured phase began.
@@ -235,30 +238,50 @@ class RunSystem:
         plan: Plan,
         workers: Workers,
         servers: ManagedServers | None,
+        linked: LinkedPorts | None = None,
         on_start: Callable[[int], None] = lambda _: None,
         key_of: Callable[[str, int], str] | None = None,
         sent_before: Callable[[int], int] = lambda _: 0,
         on_worker: Callable[[int, int], None] = lambda _index, _pid: None,
     ) -> None:
         self._plan, self._workers, self._servers, self._on_start = plan, workers, servers, on_start
+        self._links = linked
         self._key_of, self._sent_before, self._on_worker = key_of, sent_before, on_worker
         self._measured: Phase | None = None
 
     async def links(self, client: Target, server: Target) -> Sequence[LinkOfRun]:
         """See `FaultSystem.links`."""
-        linked = None if self._servers is None else self._servers.linked
+        linked = self._links
         if linked is None:
             raise FaultError("the run has no links")
-        assert self._servers is not None
-        primary, *others = self._servers.data_nodes
         if client.is_client:
-            if self._servers.plan.topology in ("sentinel", "cluster"):  # where it may be another one by now
-                (primary,) = await self._nodes(server)
-            return [LinkOfRun(linked.links, linked.of_clients[primary.name], f"clients - {primary.name}")]
-        if server.place >= len(others):
-            raise FaultError(f"there is no {server}")
-        name = others[server.place].name
-        return [LinkOfRun(linked.links, linked.of_replicas[name], f"{primary.name} - {name}")]
+            of_clients = linked.of_clients
+            names = of_clients if self._servers is None else [each.name for each in await self._linked(server)]
+            return [LinkOfRun(linked.links, [(of_clients[name], "")], f"clients - {name}") for name in names]
+        pairs = {
+            tuple(sorted((one.name, other.name))): (one, other)
+            for one in await self._linked(client)
+            for other in await self._linked(server)
+            if one is not other
+        }
+        if not pairs:
+            raise FaultError(f"{client} and {server} are the same server now")
+        of_servers = linked.of_servers
+        return [
+            LinkOfRun(
+                linked.links,
+                [(port, by.address) for by, to in ((one, other), (other, one)) for port in of_servers[to.name]],
+                f"{one.name} - {other.name}",
+            )
+            for one, other in pairs.values()
+        ]
+
+    async def _linked(self, target: Target) -> Sequence[ServerNode]:
+        """Who has a role now; where nobody takes over it is who had it at the start, though it be down."""
+        assert self._servers is not None
+        if self._servers.plan.topology in ("sentinel", "cluster") or target.role not in ("primary", "replica"):
+            return await self._nodes(target)
+        return [[each for each in self._servers.data_nodes if each.role == target.role][target.place]]
 
     async def servers(self, target: Target) -> Sequence[FaultServer]:
         """See `FaultSystem.servers`."""

@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 from ombdriver.bench.plan.connections import most_connections
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.servers.links import open_files
+from ombdriver.bench.servers.topology import places
 from ombdriver.bench.spec.setup import Requirements, Setup
 from ombdriver.bench.units import format_size
 
 SAFE_POLICY = "noeviction"
 FORCED = "--force starts the run all the same"
+OF_A_PAIR, OF_THE_PARENT = 2, 6
+"""Connections of one server to another: commands and the bus, or what a Sentinel hears; and of a run's own process."""
 
 
 def safety_errors(facts: Mapping[str, object]) -> Sequence[str]:
@@ -120,10 +123,15 @@ def link_errors(plan: Plan, setup: Setup, most_files: int | None) -> list[str]:
     """
     if setup.server is None or most_files is None:
         return []
-    servers = setup.server.plan
-    data = servers.primary_count * (1 + servers.replica_count)
-    connections = most_connections(plan, setup) + data  # replicas have one each
-    needed = open_files(connections, 2 * data)
+    every = [] if setup.is_users_server else places(setup.server.plan)
+    data = sum(each.role != "sentinel" for each in every) or 1
+    connections = most_connections(plan, setup) + data
+    ports = 2 * data
+    if any(spec.make().equipment.own_address for spec in plan.faults):
+        count = len(every)
+        connections += OF_A_PAIR * count * (count - 1) + OF_THE_PARENT * count
+        ports += OF_A_PAIR * count
+    needed = open_files(connections, ports)
     if needed <= most_files:
         return []
     return [

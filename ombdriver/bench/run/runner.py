@@ -4,6 +4,7 @@ What happens in each part is in its own module. Tear-down goes backwards through
 starts only when the result is on disk.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
@@ -37,7 +38,9 @@ from ombdriver.bench.run.request import Request, new_run_id, plan_of
 from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.run.workers import Workers
 from ombdriver.bench.servers.equipment import Equipment
+from ombdriver.bench.servers.fsync_gate import fsync_gate_cost_ns
 from ombdriver.bench.servers.here import where_are
+from ombdriver.bench.servers.linked_ports import LinkedPorts, link_to
 from ombdriver.bench.servers.managed import ManagedServers
 from ombdriver.bench.servers.topology import places, with_memory_limit
 from ombdriver.bench.spec.credentials import connect_url, started_url
@@ -89,6 +92,7 @@ async def run(
                 raise InputError(errors)
             build_up.waits("until the servers of the setup are up")
             servers, url = await _servers(request.setup, stack, faults)
+            gate_ns = await _fsync_gate_ns(servers)
             options = driver_options(plan, request.setup, url)
             build_up.waits("until the server has answered")
             driver = await load_driver(request.setup.driver_used)(options)
@@ -112,7 +116,8 @@ async def run(
             await driver.create_topics(plan.topics, plan.subscriptions)
             what = "subscribed to" if plan.existing else "created"
             logger.info("%s %d topics of %d streams in all", what, len(plan.topics), plan.partitions)
-            of_workers = options | _by_links(servers, request.setup)
+            linked = servers.linked if servers else await _link_to_yours(with_links, url, stack)
+            of_workers = options | _by_links(linked, request.setup)
             launcher = None if hosts is None else hosts.coordinator
             build_up.waits("until the workers are connected")
             workers = await stack.enter_async_context(Workers(plan, request.setup.driver_used, of_workers, launcher))
@@ -154,6 +159,7 @@ async def run(
             plan,
             workers,
             servers,
+            linked,
             telemetry.add_server,
             getattr(driver, "key_of", None),
             measurement.sent_before_window,
@@ -188,6 +194,7 @@ async def run(
             streams=counts.get("streams", 0),
             most_of_a_primary=counts.get("mostOfAPrimary", 0),
             durability=str(durability),
+            fsync_gate_ns=gate_ns,
             workers=_on_hosts(measurement.facts.workers, plan, hosts),
             clock_error_ns=_clock_error_ns(request, hosts),
             hosts=telemetry.hosts(),
@@ -340,14 +347,28 @@ async def _servers(
     return servers, started_url(servers.url, setup.server.config)
 
 
-def _by_links(servers: ManagedServers | None, setup: Setup) -> dict[str, object]:
+async def _fsync_gate_ns(servers: ManagedServers | None) -> int | None:
+    """By how much fsyncs of the servers take longer, where another process carries them out."""
+    if servers is None or not servers.plan.equipment.fsync_gate:
+        return None
+    return await asyncio.to_thread(fsync_gate_cost_ns)
+
+
+async def _link_to_yours(wanted: bool, url: str | None, stack: AsyncExitStack) -> LinkedPorts | None:
+    """The link by which workers reach a server of the user's, where it is wanted."""
+    if not wanted or url is None:
+        return None
+    linked = await link_to(url)
+    stack.push_async_callback(linked.links.aclose)
+    return linked
+
+
+def _by_links(linked: LinkedPorts | None, setup: Setup) -> dict[str, object]:
     """The options by which the workers' driver is given links, if there are any; this process goes past them."""
-    if servers is None or servers.linked is None or setup.server is None:
+    if linked is None or setup.server is None:
         return {}
-    url = started_url(servers.linked.url, setup.server.config)
-    if not setup.server.is_several:
-        return {"url": url}
-    return {"url": url, "links": ",".join(f"{port}:{link}" for port, link in servers.linked.ports.items())}
+    url = {"url": started_url(linked.url, setup.server.config)} if linked.url else {}
+    return {**url, "links": ",".join(f"{port}:{link}" for port, link in linked.ports.items())}
 
 
 @contextmanager

@@ -65,6 +65,8 @@ def sentinel_configuration(plan: ServerPlan, primary_port: int) -> dict[str, str
         f"down-after-milliseconds {MASTER_NAME} {DOWN_AFTER_MS}",
         f"failover-timeout {MASTER_NAME} {FAILOVER_TIMEOUT_MS}",
     ]
+    if plan.equipment.own_address:
+        commands.append(f"announce-ip {HOST}")
     login = _login(plan.config)
     if login and login[0] != "default":
         commands.append(f"auth-user {MASTER_NAME} {login[0]}")

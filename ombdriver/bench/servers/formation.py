@@ -15,6 +15,7 @@ from pathlib import Path
 from ombdriver.bench.servers.configuration import TlsFiles, data_configuration, login_of, sentinel_configuration
 from ombdriver.bench.servers.equipment import NOTHING
 from ombdriver.bench.servers.options import ServerConfig
+from ombdriver.bench.servers.own_address import own_address
 from ombdriver.bench.servers.private_server import Kind, PrivateServer
 from ombdriver.bench.servers.reaper import StartError
 from ombdriver.bench.servers.resp_client import Login, RefusedError, Reply, ask
@@ -26,6 +27,7 @@ from ombdriver.bench.servers.topology import (
     Place,
     Role,
     ServerPlan,
+    places,
     slot_ranges,
 )
 
@@ -73,6 +75,11 @@ class ServerNode:
     def port(self) -> int:
         """The TCP port on 127.0.0.1."""
         return self.server.port
+
+    @property
+    def address(self) -> str:
+        """Where it listens on that port, if a link stands at 127.0.0.1 in its place."""
+        return self.server.address
 
     @property
     def pid(self) -> int:
@@ -139,6 +146,7 @@ async def start_nodes(
     Raises:
         LaunchError: if one of them does not start; the others are given up.
     """
+    every = places(plan)
 
     async def one(place: Place, primary_port: int | None) -> None:
         kind, config = _part(plan, place, primary_port)
@@ -150,6 +158,7 @@ async def start_nodes(
                 tls=tls,
                 processors=plan.cpus,
                 equipment=NOTHING if kind == "sentinel" else plan.equipment,
+                address=own_address(every.index(place)) if plan.equipment.own_address else HOST,
                 timeout_s=timeout_s,
             )
         except StartError as error:

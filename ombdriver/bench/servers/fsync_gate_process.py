@@ -5,6 +5,7 @@ Run as a script by `python -I -S`, by the reaper; knows the standard library onl
     fsync_gate_process.py SOCKET                      carries out what comes, until standard input ends
     fsync_gate_process.py SOCKET PROGRAM ARGUMENT...  becomes PROGRAM, of which each fsync and fdatasync waits for it
     fsync_gate_process.py                             tries whether this machine can do that
+    fsync_gate_process.py cost                        tells how many nanoseconds longer an fsync takes by that
 
 SOCKET: descriptor of one end of a pair of stream sockets; the program's end sends what the kernel tells its fsyncs by
 (seccomp_unotify(2)) to the other end, before it becomes the program. Other system calls are as they are.
@@ -13,7 +14,7 @@ Orders: `delay NANOSECONDS` has each fsync begin so much later, 0 as ever, and l
 has each fail with this errno, 0 none; `cut DIRECTORY NAME...` takes from each file below a directory (in hexadecimal)
 what no fsync had covered, but from those of these names, as when a machine loses its power; the answer is how many
 bytes that was.
-Exit code of a try: 0, or 1 with the reason on standard output.
+Exit code of a try, and of `cost`: 0, or 1 with the reason on standard output.
 """
 
 import contextlib
@@ -43,6 +44,8 @@ _GO_ON = 1
 """Flag of a reply: the call is carried out by whoever has made it."""
 _HANDS = 4
 """Fsyncs of one server that are carried out at a time: its threads and children that write."""
+_TRIES = 201
+"""Fsyncs by which their cost is told."""
 NS = 1_000_000_000
 
 
@@ -271,11 +274,58 @@ def carry_out(descriptor: int) -> None:
                         os.write(1, gate.obey(order) + b"\n")
 
 
+# -- what that costs ---------------------------------------------------------------------------------------------------
+
+
+def cost_ns() -> int:
+    """By how much an fsync takes longer that another process carries out at once: the median of many.
+
+    The file is one in memory, of which an fsync takes next to nothing by itself. Filters this process for good.
+
+    Raises:
+        OSError: if this machine can't.
+    """
+    ours, theirs = socket.socketpair()
+    gate = os.fork()
+    if not gate:
+        ours.close()
+        with contextlib.suppress(OSError):
+            _, listeners, _, _ = socket.recv_fds(theirs, 1, 1)
+            for listener in listeners:
+                FsyncGate().serve(listener)
+            theirs.recv(1)
+        os._exit(0)
+    theirs.close()
+    try:
+        file = os.memfd_create("cost")
+        alone = typical_ns(file)
+        listener = listen()
+        socket.send_fds(ours, [b"l"], [listener])
+        os.close(listener)
+        return typical_ns(file) - alone
+    finally:
+        ours.close()
+        os.waitpid(gate, 0)
+
+
+def typical_ns(file: int) -> int:
+    """How long an fsync of it takes: the median of `_TRIES`."""
+    took = []
+    for _ in range(_TRIES):
+        begun = time.perf_counter_ns()
+        os.fsync(file)
+        took.append(time.perf_counter_ns() - begun)
+    return sorted(took)[_TRIES // 2]
+
+
 def main(arguments: list[str]) -> int:
     """Returns the exit code."""
-    if not arguments:
+    if arguments in ([], ["cost"]):
         try:
-            listen()
+            if arguments:
+                print(cost_ns())  # noqa: T201 - for who has asked
+            else:
+                listen()
         except OSError as error:
             print(error.strerror)  # noqa: T201 - for who has asked
             return 1

@@ -9,10 +9,13 @@ Standard input: orders, each a line of JSON. Standard output: a line of JSON for
     {"link": N, "shape": {...}}    what goes through it from now on is shaped so, by {} not at all; {"connections": HOW
                                    MANY} there were
 
+Beside `open`, `host` is where PORT is in place of 127.0.0.1, `at` the port to listen on, and `callers` are addresses
+whose connections are shaped by themselves: beside `link`, `caller` is one of these. The rest goes on as it is.
+
 A shape has one of the modes below, or any of `latencyNs`, `jitterNs` (each way, uniform around the latency, the order
 is kept) and `bandwidth` (bytes a second, each way).
 
-    down        connections end, and nobody listens
+    down        connections end, and nobody listens; of a caller, each new one ends at once
     reset       connections end by a reset, and so does each new one
     halfOpen    the server's end of each connection is closed, and the client is not told; new ones are as ever
     swallow     nothing gets through; connections that something was lost of end by a reset when the shape ends
@@ -30,6 +33,7 @@ import socket
 import struct
 import sys
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, cast
 
 HOST = "127.0.0.1"
@@ -48,7 +52,7 @@ class End(asyncio.Protocol):
         lost: whether something that came here was swallowed.
     """
 
-    def __init__(self, link: "Link") -> None:
+    def __init__(self, link: "Lane") -> None:
         self.link = link
         self.peer: End | None = None
         self.transport: asyncio.Transport | None = None
@@ -161,40 +165,23 @@ class End(asyncio.Protocol):
             self.transport.close()
 
 
-class Link:
-    """A port that leads to another one.
+class Lane:
+    """What goes through a link from one caller, or from all that have none of their own.
 
     Args:
-        target: the port that it leads to.
+        target: host and port that it leads to.
         loop: the loop of the process.
 
     Attributes:
-        port: where it listens.
         shape: of what goes through it: empty, or with a `mode`, or with what slows it down.
         ends: both sides of every connection.
     """
 
-    def __init__(self, target: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, target: tuple[str, int], loop: asyncio.AbstractEventLoop) -> None:
         self.target, self.loop = target, loop
         self.shape: dict[str, Any] = {}
         self.ends: set[End] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-        # Bound, and never listening: nobody else gets the port while nobody listens.
-        self._holder = socket.socket()
-        self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._holder.bind((HOST, 0))
-        self.port: int = self._holder.getsockname()[1]
-
-    async def listen(self) -> None:
-        """Takes connections from now on."""
-        if self._server is None:
-            self._server = await self.loop.create_server(self._accept, HOST, self.port, backlog=BACKLOG)
-
-    def _accept(self) -> End:
-        near = _Near(self)
-        self.ends.add(near)
-        return near
 
     def connect(self, near: End) -> None:
         """Joins a connection that came with a new one to the target."""
@@ -206,7 +193,7 @@ class Link:
         far = End(self)
         near.peer, far.peer = far, near
         try:
-            await self.loop.create_connection(lambda: far, HOST, self.target)
+            await self.loop.create_connection(lambda: far, *self.target)
         except OSError:  # nobody is there, as the client is to see
             near.end(by_reset=True)
             return
@@ -227,11 +214,6 @@ class Link:
                         if each is not None:
                             each.end(by_reset=True)
         mode = shape.get("mode")
-        if mode == "down" and self._server is not None:
-            self._server.close()
-            self._server = None
-        elif mode != "down":
-            await self.listen()
         if mode in ("down", "reset"):
             for end in ends:
                 end.end(by_reset=mode == "reset")
@@ -244,6 +226,48 @@ class Link:
         return count
 
 
+class Link(Lane):
+    """A port that leads to another one.
+
+    Args:
+        target: as of a lane.
+        loop: the loop of the process.
+        at: the port to listen on; 0 for any.
+        callers: addresses that have a lane of their own.
+
+    Attributes:
+        port: where it listens.
+        lanes: of callers, by their addresses.
+    """
+
+    def __init__(
+        self, target: tuple[str, int], loop: asyncio.AbstractEventLoop, at: int = 0, callers: Iterable[str] = ()
+    ) -> None:
+        super().__init__(target, loop)
+        self.lanes = {each: Lane(target, loop) for each in callers}
+        self._server: asyncio.Server | None = None
+        # Bound, and never listening: nobody else gets the port while nobody listens.
+        self._holder = socket.socket()
+        self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._holder.bind((HOST, at))
+        self.port: int = self._holder.getsockname()[1]
+
+    async def listen(self) -> None:
+        """Takes connections from now on."""
+        if self._server is None:
+            self._server = await self.loop.create_server(lambda: _Near(self), HOST, self.port, backlog=BACKLOG)
+
+    async def set_shape(self, shape: dict[str, Any]) -> int:
+        """See `Lane.set_shape`; while it is down nobody listens."""
+        count = await super().set_shape(shape)
+        if shape.get("mode") != "down":
+            await self.listen()
+        elif self._server is not None:
+            self._server.close()
+            self._server = None
+        return count
+
+
 class _Near(End):
     """The side of whoever has connected."""
 
@@ -251,6 +275,9 @@ class _Near(End):
         """Nothing is read before the other side is connected."""
         super().connection_made(transport)
         assert self.transport is not None
+        if isinstance(self.link, Link):
+            self.link = self.link.lanes.get(transport.get_extra_info("peername")[0], self.link)
+        self.link.ends.add(self)
         if (mode := self.link.shape.get("mode")) in ("down", "reset"):  # one may be accepted before that is ordered
             self.end(by_reset=mode == "reset")
             return
@@ -262,11 +289,14 @@ async def obey(order: dict[str, Any], links: dict[int, Link]) -> dict[str, Any]:
     """Carries out one order; returns the answer."""
     try:
         if "open" in order:
-            link = Link(order["open"], asyncio.get_running_loop())
+            target = (order.get("host", HOST), order["open"])
+            link = Link(target, asyncio.get_running_loop(), order.get("at", 0), order.get("callers", ()))
             await link.listen()
             links[link.port] = link
             return {"port": link.port}
-        return {"connections": await links[order["link"]].set_shape(order["shape"])}
+        link = links[order["link"]]
+        shaped: Lane = link.lanes[order["caller"]] if "caller" in order else link
+        return {"connections": await shaped.set_shape(order["shape"])}
     except (OSError, KeyError) as error:
         return {"error": str(error) or repr(error)}
 

@@ -1,4 +1,4 @@
-"""Our side of a run's links: starts their process, opens links to ports of this machine, and shapes what they carry.
+"""Our side of a run's links: starts their process, opens links to ports, and shapes what they carry.
 
 Only starter of `link_process`. Knows ports; no server, client or fault.
 """
@@ -9,11 +9,12 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Self
 
 from ombdriver.bench.servers import link_process
 from ombdriver.bench.servers.link_shape import LinkShape
+from ombdriver.bench.servers.topology import HOST
 
 END_TIMEOUT_S = 5.0
 FILES_OF_A_CONNECTION, FILES_OF_A_LINK, OTHER_FILES = 2, 2, 64
@@ -59,26 +60,34 @@ class Links:
         """Of their process."""
         return self._process.pid
 
-    async def open(self, port: int) -> int:
-        """Opens a link to 127.0.0.1:`port`; returns the port by which it is reached, on 127.0.0.1 too.
+    async def open(self, port: int, host: str = HOST, *, at: int = 0, callers: Collection[str] = ()) -> int:
+        """Opens a link to a port; returns the port by which it is reached, on 127.0.0.1.
+
+        Args:
+            port: where it leads to.
+            host: name or address of where that is.
+            at: the port by which it is to be reached; 0 for any.
+            callers: addresses whose connections can be shaped by themselves.
 
         Raises:
             LinkError: if it can't be.
         """
-        answer = await self._order({"open": port})
+        answer = await self._order({"open": port, "host": host, "at": at, "callers": [*callers]})
         return int(answer["port"])
 
-    async def shape(self, link: int, shape: LinkShape) -> int:
+    async def shape(self, link: int, shape: LinkShape, caller: str = "") -> int:
         """Shapes what goes through a link from now on; returns how many connections there were.
 
         Args:
             link: the port that `open` gave.
             shape: how; one without anything lets it go as it is.
+            caller: one of its callers; empty for all the rest.
 
         Raises:
             LinkError: if it can't be.
         """
-        answer = await self._order({"link": link, "shape": shape.to_order()})
+        whose = {"caller": caller} if caller else {}
+        answer = await self._order({"link": link, **whose, "shape": shape.to_order()})
         return int(answer["connections"])
 
     async def _order(self, order: Mapping[str, object]) -> Mapping[str, Any]:

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,6 +26,7 @@ from ombdriver.bench.servers.formation import (
     start_nodes,
     watch_primary,
 )
+from ombdriver.bench.servers.linked_ports import LinkedPorts
 from ombdriver.bench.servers.links import LinkError, Links
 from ombdriver.bench.servers.options import (
     PASSWORD_OPTIONS,
@@ -37,11 +37,13 @@ from ombdriver.bench.servers.options import (
     joined,
     unquoted,
 )
+from ombdriver.bench.servers.own_address import own_address
 from ombdriver.bench.servers.private_server import describe, find_binary
 from ombdriver.bench.servers.reaper import Reaper, StartError, save_log
 from ombdriver.bench.servers.resp_client import RefusedError
 from ombdriver.bench.servers.topology import (
     MASTER_NAME,
+    Place,
     ServerPlan,
     cannot_serve,
     connect_url,
@@ -54,26 +56,6 @@ ROLE_S = 1.0
 """How long a server may take to say what it is."""
 FAILOVER_S = 15.0
 """How long a failover that was ordered may take."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkedPorts:
-    """The links by which servers are reached.
-
-    Attributes:
-        links: all of them.
-        of_clients: the port of the link of its clients, for each server that holds data, by its name.
-        of_replicas: those by which replicas reach their primary, by their names; none where servers tell each other
-            where they are.
-        url: what clients connect to; without a password, as `ManagedServers.url`.
-        ports: `of_clients` by the servers' own ports.
-    """
-
-    links: Links
-    of_clients: Mapping[str, int]
-    of_replicas: Mapping[str, int]
-    url: str
-    ports: Mapping[int, int]
 
 
 class ManagedServers:
@@ -97,6 +79,7 @@ class ManagedServers:
         self._tls: TlsFiles | None = None
         self._directory: Reaper | None = None
         self._links: Links | None = None
+        self._of_servers: dict[str, Sequence[int]] = {}
         self._roles: dict[str, str] = {}  # by name, when they were asked last
         self._ended: list[str] | None = None  # once they are being stopped: what had ended before
 
@@ -111,8 +94,8 @@ class ManagedServers:
         Args:
             plan: which servers.
             timeout_s: how long one server may take to answer; to become a whole, 2 s more for each of them.
-            with_links: clients may reach those with data by links (`linked`), and replicas of topology `replicated`
-                reach their primary so.
+            with_links: clients may reach those with data by links (`linked`). So they may, and servers reach each
+                other by links, where the plan gives these addresses of their own.
 
         Raises:
             InputError: if the plan can't be, see `plan_errors`.
@@ -126,7 +109,7 @@ class ManagedServers:
             raise ServerError("this system can't keep a server on given processors; leave cpus out")
         servers, binary = cls(plan), find_binary(plan.engine)
         try:
-            if with_links:
+            if with_links or plan.equipment.own_address:
                 servers._links = Links.start()
             await servers._start(binary, timeout_s)
         except BaseException as error:
@@ -148,13 +131,8 @@ class ManagedServers:
         wanted = places(plan)
         data = [place for place in wanted if place.role != "sentinel"]
         # The first alone: what is wrong with it is wrong with all, and others need its port.
-        await start_nodes(plan, binary, dict.fromkeys(data[:1]), self._tls, timeout_s, self.nodes.append)
-        port = self.nodes[0].port
-        of_replicas: dict[str, int] = {}
-        if self._links is not None and plan.topology == "replicated":
-            of_replicas = {place.name: await self._links.open(port) for place in data[1:]}
-        followed = {place: of_replicas.get(place.name, port) for place in data[1:]}
-        await start_nodes(plan, binary, followed, self._tls, timeout_s, self.nodes.append)
+        await self._start_nodes(binary, dict.fromkeys(data[:1]), timeout_s)
+        await self._start_nodes(binary, dict.fromkeys(data[1:], self.nodes[0].port), timeout_s)
         self.nodes.sort(key=lambda node: data.index(node.place))
         patience_s = timeout_s + 2.0 * len(wanted)
         primary, *replicas = running = list(self.nodes)
@@ -165,19 +143,32 @@ class ManagedServers:
         if plan.topology == "sentinel":
             # Not earlier: a Sentinel looks for replicas every ten seconds only.
             sentinels = dict.fromkeys(wanted[len(data) :], primary.port)
-            await start_nodes(plan, binary, sentinels, self._tls, timeout_s, self.nodes.append)
+            await self._start_nodes(binary, sentinels, timeout_s)
             self.nodes.sort(key=lambda node: wanted.index(node.place))
             await watch_primary(self.nodes[len(data) :], running, patience_s)
         async with asyncio.timeout(timeout_s):
             await self._check_configuration(running)
         self.url = self._url([node.port for node in running])
         if self._links is not None:
-            self.linked = await self._link(self._links, running, of_replicas)
+            self.linked = await self._link(self._links, running)
 
-    async def _link(self, links: Links, data: Sequence[ServerNode], of_replicas: Mapping[str, int]) -> LinkedPorts:
-        of_clients = {node.name: await links.open(node.port) for node in data}
+    async def _start_nodes(self, binary: Path, chosen: Mapping[Place, int | None], timeout_s: float) -> None:
+        """See `start_nodes`; where servers have addresses of their own, links stand where they are taken to be."""
+        await start_nodes(self.plan, binary, chosen, self._tls, timeout_s, self.nodes.append)
+        if self._links is None or not self.plan.equipment.own_address:
+            return
+        callers = [own_address(place) for place in range(len(places(self.plan)))]
+        for node in self.nodes:
+            if node.name not in self._of_servers:
+                ports = [port for port in (node.port, node.server.bus_port) if port]
+                self._of_servers[node.name] = ports
+                for port in ports:
+                    await self._links.open(port, node.address, at=port, callers=callers)
+
+    async def _link(self, links: Links, data: Sequence[ServerNode]) -> LinkedPorts:
+        of_clients = {node.name: await links.open(node.port, node.address) for node in data}
         ports = {node.port: of_clients[node.name] for node in data}
-        return LinkedPorts(links, of_clients, of_replicas, self._url([*ports.values()]), ports)
+        return LinkedPorts(links, of_clients, ports, self._of_servers, self._url([*ports.values()]))
 
     async def _check_configuration(self, data: list[ServerNode]) -> None:
         found = [sentence for node in data for sentence in await config_differences(node, self.plan.config)]

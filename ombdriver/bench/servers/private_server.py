@@ -75,6 +75,7 @@ class PrivateServer:
 
     Attributes:
         port: the TCP port on 127.0.0.1.
+        address: where it listens on that port; 127.0.0.1 unless a link stands there in its place.
         bus_port: the port for the other nodes of a cluster; 0 for a server that is in none.
         pid: the process id of the server itself.
         is_down: whether it is down since `crash`.
@@ -90,8 +91,10 @@ class PrivateServer:
         tls: bool,
         config: ServerConfig,
         equipment: Equipment = NOTHING,
+        address: str = HOST,
     ) -> None:
         self._reaper = reaper
+        self.address = address
         self._config = config
         self._equipment = equipment
         self.port, self.bus_port = ports
@@ -142,6 +145,7 @@ class PrivateServer:
         tls: TlsFiles | None = None,
         processors: Sequence[int] = (),
         equipment: Equipment = NOTHING,
+        address: str = HOST,
         timeout_s: float = 20.0,
     ) -> Self:
         """As `start`, for a server of any kind, and with an error that has still to be worded by `describe`.
@@ -153,6 +157,7 @@ class PrivateServer:
             tls: as in `start`.
             processors: the numbers of those that it stays on; none means all.
             equipment: what it is broken by.
+            address: where it listens, and calls others from.
             timeout_s: how long it may take to answer.
 
         Raises:
@@ -161,13 +166,14 @@ class PrivateServer:
         """
         arguments = ("--sentinel",) if kind == "sentinel" else ()
         own_bus_port = kind == "cluster"
+        place = {} if address == HOST else {"bind": address, "bind-source-addr": address}
         for attempt in range(1, _PORT_ATTEMPTS + 1):
             ports = _free_ports(own_bus_port) if kind == "cluster" else (_free_port(), 0)
-            lines = {**config, "cluster-port": str(ports[1])} if own_bus_port else config
+            lines = {**config, **place} | ({"cluster-port": str(ports[1])} if own_bus_port else {})
             text = render(lines, ports[0], tls, {} if kind == "sentinel" else EMBEDDED)
             try:
                 reaper = await Reaper.start(binary, text, arguments, processors, equipment)
-                server = cls(reaper, ports, tls is not None, config, equipment)
+                server = cls(reaper, ports, tls is not None, config, equipment, address)
                 await server._until_awake(timeout_s)
             except FolderError:
                 raise
@@ -175,6 +181,8 @@ class PrivateServer:
                 last = attempt == _PORT_ATTEMPTS
                 if own_bus_port and "'cluster-port " in error.log and not last:
                     own_bus_port = False  # older than Redis 7.0: the bus is where it always is
+                elif "'bind-source-addr " in error.log and not last:
+                    place = {"bind": address}  # older than Redis 7.0: it calls from where it listens
                 # Between our look and the server's bind anybody may take the port.
                 elif "Address already in use" not in error.log or last:
                     raise StartError(_what(str(error), error.log, tls), hide_secrets(error.log, config)) from error

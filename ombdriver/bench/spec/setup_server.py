@@ -6,7 +6,7 @@ fields: it is named by an environment variable or a file, which `credentials` re
 
 import os
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -180,6 +180,13 @@ class Server(CheckedModel):
         if self.url is None:
             return self.topology in ("cluster", "sentinel")
         return scheme_kind(self.joined_url.partition("://")[0]) != ""
+
+    @property
+    def reached(self) -> Literal["one", "several", "unix"]:
+        """How one that runs already is reached: at one address, at several, or by a unix socket."""
+        if self.is_several:
+            return "several"
+        return "unix" if self.joined_url.startswith("unix:") else "one"
 
     @property
     def plan(self) -> ServerPlan:

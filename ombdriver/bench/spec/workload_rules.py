@@ -97,11 +97,10 @@ def _of_faults(workload: "Workload") -> str | None:
 
 def _fault_targets(workload: "Workload") -> str | None:
     partitions = workload.topic_count * workload.partitions_per_topic
-    for spec in workload.fault_specs:
-        target = spec.make().target
-        if target is not None and target.partition is not None and target.partition >= partitions:
+    for spec, target in [(each, target) for each in workload.fault_specs for target in each.make().targets]:
+        if target.partition is not None and target.partition >= partitions:
             return f"fault {spec.number}: there is no partition {target.partition}; write 0 to {partitions - 1}"
-        if target is None or target.is_server:
+        if target.is_server:
             continue
         if target.is_consumer and target.place >= workload.consumer_per_subscription:
             return (

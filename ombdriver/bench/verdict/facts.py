@@ -165,6 +165,8 @@ class Facts:
         faults: each injection of a fault. Where there are some, rates, latencies, errors and what had no answer are of
             the intervals that none of them was felt in; what they lost is theirs, unless this setup promises otherwise.
         durability: what an acknowledgement means, in words.
+        fsync_gate_ns: by how much each fsync of the servers took longer, since another process carried it out for the
+            faults, as it was measured just before; None where that was not so, or could not be measured.
     """
 
     window_ns: int = 0
@@ -240,6 +242,7 @@ class Facts:
     forced: Sequence[str] = ()
     faults: Sequence[FaultMetrics] = ()
     durability: str = ""
+    fsync_gate_ns: int | None = None
 
     @property
     def explains_repetition(self) -> bool:

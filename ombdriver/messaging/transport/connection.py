@@ -16,6 +16,7 @@ from typing import Any
 from hiredis import Reader, ReplyError, pack_command
 from redis._parsers.base import BaseParser
 from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import Connection as TcpConnection
 from redis.exceptions import ResponseError
 
 from ombdriver.messaging.errors import ConnectionLost, MessagingValueError, lost
@@ -544,6 +545,32 @@ def take_over(redis_connection: AbstractConnection, protocol: asyncio.Protocol) 
     transport.set_protocol(protocol)
     protocol.connection_made(transport)
     transport.resume_reading()
+
+
+def reached_by(connection_class: Any, remap: Callable[[tuple[Any, Any]], tuple[Any, Any]]) -> Any:
+    """A class of redis-py's connections that go to another address, as that of a proxy, than the one they are for.
+
+    Their server's certificate has to be for the name that they are for.
+
+    Args:
+        connection_class: redis-py's, to a host and a port.
+        remap: makes the address that they go to of the one that they are for.
+
+    Raises:
+        ValueError: if they go to a unix socket.
+    """
+    if not issubclass(connection_class, TcpConnection):
+        raise ValueError("a unix socket has no address to map")
+
+    class Reached(connection_class):  # type: ignore[misc]  # any of redis-py's
+        def _connection_arguments(self) -> dict[str, Any]:
+            arguments = dict(super()._connection_arguments())
+            if "ssl" in arguments:
+                arguments["server_hostname"] = self.host
+            arguments["host"], arguments["port"] = remap((self.host, self.port))
+            return arguments
+
+    return Reached
 
 
 def release(redis_connection: AbstractConnection | None) -> None:

@@ -23,7 +23,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from ombdriver.messaging.errors import MessagingValueError, unknown_option
-from ombdriver.messaging.transport.connection import note_refusals
+from ombdriver.messaging.transport.connection import note_refusals, reached_by
 from ombdriver.messaging.transport.retry import is_unreached
 from ombdriver.secrets import ambiguous_login, redact_url
 
@@ -62,9 +62,10 @@ def open_client(url: str, options: Mapping[str, Any]) -> Redis | RedisCluster:
     Args:
         url: `redis://`, `rediss://` or `unix://`, with user, password and db; `redis+cluster://` or `rediss+cluster://`
             with seeds; `redis+sentinel://` or `rediss+sentinel://` with Sentinels and a master's name.
-        options: keyword arguments as for `redis.asyncio.Redis.from_url`; they win over the defaults above. Of a cluster
-            and behind Sentinels also `address_remap`, as of redis-py's cluster: a function from a (host, port) that
-            servers tell to the one by which that server is reached, as through a proxy.
+        options: keyword arguments as for `redis.asyncio.Redis.from_url`; they win over the defaults above. Also
+            `address_remap`, as of redis-py's cluster: a function from a (host, port) that servers tell, or that the URL
+            names, to the one by which that server is reached, as through a proxy. The certificate of the one server
+            of a URL has to be for the name that stands there.
 
     Raises:
         MessagingValueError: if the URL can't be read, or an option is unknown or can't be.
@@ -83,7 +84,10 @@ def open_client(url: str, options: Mapping[str, Any]) -> Redis | RedisCluster:
             return _cluster_client(parse_servers(url), settings)
         if scheme_of(url) in SENTINEL:
             return _sentinel_client(parse_servers(url), settings)
+        remap = settings.pop("address_remap", None)
         pool: BlockingConnectionPool = BlockingConnectionPool.from_url(url, **settings)
+        if remap is not None:
+            pool.connection_class = reached_by(pool.connection_class, remap)
         pool.connection_class(**pool.connection_kwargs)  # connects to nothing, but knows which arguments it takes
     except (TypeError, ValueError, AttributeError, RedisError) as error:
         if (unknown := _UNKNOWN.search(str(error))) is not None:

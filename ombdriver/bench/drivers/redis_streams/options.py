@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self, get_type_hints
 
+from ombdriver.bench.servers.topology import HOST
 from ombdriver.bench.servers.url import THE_URL
 from ombdriver.errors import InputError
 from ombdriver.secrets import redact_url
@@ -44,8 +45,8 @@ class StreamOptions:
         runner_concurrency: consumers are Runners of the library, each with so many handlers at work at most; 0: the
             driver reads by itself.
         returns: consumers have the names of others that have died, and begin with what is pending for these.
-        links: ports by which workers reach the servers that the run started, in place of their own: `7001:40001` for
-            each, with commas between; empty where there are none. Servers tell clients of each other by their own.
+        links: ports of this machine by which workers reach servers, by the ports of these: `7001:40001` for each, with
+            commas between; empty where there are none. Servers tell clients of each other by their own.
     """
 
     url: str
@@ -111,5 +112,5 @@ class StreamOptions:
 
 def _linked(ports: Mapping[int, int], address: tuple[Any, Any]) -> tuple[Any, int]:
     """The address of a link in place of that of a server; one that is no server's stays."""
-    host, port = address
-    return host, ports.get(int(port), int(port))
+    link = ports.get(int(address[1]))
+    return address if link is None else (HOST, link)

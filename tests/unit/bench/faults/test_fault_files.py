@@ -9,7 +9,7 @@ import pytest
 import yaml
 from requested_runs import requested
 
-from ombdriver.bench.faults import api, break_disk, step_clock
+from ombdriver.bench.faults import api, break_disk, shape_link, step_clock
 from ombdriver.bench.faults.api import Endangers, Fault, FaultSystem, FaultTypes, Site
 from ombdriver.bench.faults.spec import read_faults, schedule, unsupported
 from ombdriver.bench.faults.target import Target
@@ -31,6 +31,11 @@ warmupDuration: 0s
 testDuration: 60s
 """
 LINK = {"between": ["clients", "primary"]}
+STANDALONE = Site(ServerPlan())
+WITH_AOF = Site(ServerPlan(config={"Appendonly": "yes"}))
+SENTINEL = Site(ServerPlan(topology="sentinel"))
+CLUSTER = Site(ServerPlan(topology="cluster", replicas=0))
+YOURS = Site(None)
 FAULTS = """\
 faults:
   - {at: 10s, kill: primary, restartAfter: 2s}
@@ -52,6 +57,11 @@ faults:
   - {at: 7s, for: 1s, hook: "/bin/true 1", heal: [/bin/true]}
 """
 EXPECT = "expect: [outage < 5s, 'delivery[group-1].lost <= 0', 'deliveryOutage[group-1] < 6s', faults.injected > 3]\n"
+
+
+def cut(*between: str) -> dict[str, object]:
+    """A link that is down."""
+    return {"link": {"between": [*between], "down": True}, "for": "1s"}
 
 
 def workload(more: str) -> Workload:
@@ -146,6 +156,8 @@ sampleInterval: never
         ({"at": "1s", "for": "1s", "link": {**LINK, "latency": "1ms", "jitter": "2ms"}}, "is more than the latency"),
         ({"at": "1s", "for": "1s", "link": {**LINK, "bandwidth": 0}}, "lets nothing through"),
         ({"at": "1s", "for": "1s", "link": {"between": ["clients", "replica 1"], "down": True}}, "there is no link"),
+        ({"at": "1s", "for": "1s", "link": {"between": ["node 1", "node 1"], "down": True}}, "there is no link"),
+        ({"at": "1s", "for": "1s", "link": {"between": ["producers", "primary"], "down": True}}, "there is no link"),
         ({"at": "1s", "link": {**LINK, "down": True}}, "does not say for how long"),
         ({"at": "1s", "kill": "primary", "pause": "primary"}, "is given beside kill"),
         ({"kill": "primary"}, "does not say when"),
@@ -218,6 +230,47 @@ def test_two_faults_that_do_the_same_to_the_same_at_a_time_are_refused() -> None
     assert read_faults(entries, 60 * SECOND)[1] == []
 
 
+def test_links_that_share_a_side_may_be_cut_at_a_time() -> None:
+    """They are others; the same one told the other way round is the same."""
+    entries = [{"at": "1s", **cut("node 1", "node 2"), "for": "5s"}, {"at": "3s", **cut("node 3", "node 2")}]
+
+    assert read_faults(entries, 60 * SECOND)[1] == []
+    entries[1] |= cut("node 2", "node 1")
+    assert "begins while fault 1 does the same" in read_faults(entries, 60 * SECOND)[1][0][1]
+
+
+def test_where_servers_have_no_addresses_of_their_own_links_between_them_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And those of clients are not."""
+    monkeypatch.setattr(shape_link, "lacks_own_addresses", lambda: "there is but 127.0.0.1; use Linux")
+    specs, _ = read_faults([{"at": "1s", **cut("node 1", "node 2")}, {"at": "5s", **cut("clients", "primary")}])
+
+    (said,) = unsupported(specs, CLUSTER)
+
+    assert "there is but 127.0.0.1" in said
+    assert [spec.make().equipment.own_address for spec in specs] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("between", "site", "endangered"),
+    [
+        (("primary", "servers"), CLUSTER, "failover"),
+        (("primary", "sentinel 1"), SENTINEL, "failover"),
+        (("primary", "replica"), Site(ServerPlan(topology="replicated")), "nothing"),
+        (("clients", "primary"), CLUSTER, "nothing"),
+        (("clients", "primary"), Site(None, users_server="one"), "nothing"),
+    ],
+)
+def test_what_a_cut_endangers_depends_on_whether_somebody_takes_over(
+    between: tuple[str, ...], site: Site, endangered: str
+) -> None:
+    """Nobody does because clients can't reach a primary."""
+    (spec,), _ = read_faults([{"at": "1s", **cut(*between)}])
+
+    assert spec.make().endangers(site) == endangered
+
+
 @pytest.mark.parametrize(
     ("text", "word"),
     [
@@ -239,13 +292,6 @@ def test_what_does_not_agree_with_the_rest_of_the_workload_is_refused(text: str,
     said = faults_of(text)
 
     assert [each for each in said if word in each], said
-
-
-STANDALONE = Site(ServerPlan())
-WITH_AOF = Site(ServerPlan(config={"Appendonly": "yes"}))
-SENTINEL = Site(ServerPlan(topology="sentinel"))
-CLUSTER = Site(ServerPlan(topology="cluster", replicas=0))
-YOURS = Site(None)
 
 
 @pytest.mark.parametrize(
@@ -273,12 +319,23 @@ YOURS = Site(None)
         ({"link": {**LINK, "down": True}, "for": "1s"}, CLUSTER, None),
         ({"link": {"between": ["clients", "primary of 2"], "down": True}, "for": "1s"}, CLUSTER, None),
         ({"link": {"between": ["clients", "primary 4"], "down": True}, "for": "1s"}, CLUSTER, "has 3 of them"),
-        (
-            {"link": {"between": ["primary", "replica"], "down": True}, "for": "1s"},
-            SENTINEL,
-            "tells all others one add",
-        ),
-        ({"link": {**LINK, "down": True}, "for": "1s"}, YOURS, "a server of yours is not broken by a run"),
+        (cut("clients", "servers"), CLUSTER, None),
+        (cut("clients", "node 4"), CLUSTER, "has 3 of them"),
+        (cut("node 1", "node 2"), CLUSTER, None),
+        (cut("node 2", "node 4"), CLUSTER, "has 3 of them"),
+        (cut("primary", "replica"), CLUSTER, "has no replica"),
+        (cut("primary", "replica"), SENTINEL, None),
+        (cut("primary", "sentinel 3"), SENTINEL, None),
+        (cut("primary", "sentinel 4"), SENTINEL, "has 3 of them"),
+        (cut("primary", "servers"), STANDALONE, "there is one server, and nothing between"),
+        (cut("clients", "primary"), YOURS, "a server of yours is not broken by a run"),
+        (cut("clients", "primary"), Site(None, users_server="one"), None),
+        (cut("clients", "primary of 0"), Site(None, users_server="one"), None),
+        (cut("clients", "node 1"), Site(None, users_server="one"), "a server of yours is not broken by a run"),
+        (cut("primary", "replica"), Site(None, users_server="one"), "a server of yours is not broken by a run"),
+        (cut("clients", "primary"), Site(None, users_server="several"), "past a link to those of the URL"),
+        (cut("clients", "primary"), Site(None, users_server="unix"), "a unix socket have no link"),
+        (cut("clients", "primary"), Site(None, users_server="one", on_hosts=True), "on other hosts do not come by"),
         ({"link": {**LINK, "down": True}, "for": "1s"}, Site(ServerPlan(unix_socket=True)), "leave unixSocket out"),
         ({"link": {"between": ["primary", "replica 1"], "reset": True}, "for": "1s"}, STANDALONE, "no replica"),
         ({"disk": {"fsyncDelay": "1s"}, "for": "1s"}, WITH_AOF, None),
@@ -305,6 +362,7 @@ def test_what_a_setup_lacks_is_refused(
     """By the planner, which `plan` and `run` share."""
     monkeypatch.setattr(break_disk, "lacks_fsync_gate", lambda: None)
     monkeypatch.setattr(step_clock, "lacks_own_clock", lambda _: None)
+    monkeypatch.setattr(shape_link, "lacks_own_addresses", lambda: None)
     specs, problems = read_faults([{"at": "1s", **entry}], 60 * SECOND)
     assert problems == []
 
@@ -404,6 +462,8 @@ def test_a_target_is_written_as_it_is_read(text: str) -> None:
         {"for": "2s", "maxmemory": "reached", "on": "primary 3"},
         {"for": "2s", "link": {"between": ["clients", "primary of 2"], "latency": "20ms", "jitter": "5ms"}},
         {"for": "2s", "link": {"between": ["primary", "replica 2"], "swallow": True}},
+        {"for": "2s", "link": {"between": ["clients", "node 2"], "down": True}},
+        {"for": "2s", "link": {"between": ["primary of 1", "sentinel 2"], "bandwidth": 1024}},
         {"migrateSlots": "primary of 0", "to": "primary 2", "atomic": True},
         {"migrateSlots": "primary"},
         {"bgsave": "primary of 0"},

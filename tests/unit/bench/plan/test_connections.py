@@ -62,3 +62,25 @@ def test_links_of_ten_thousand_connections_open_two_files_for_each() -> None:
     (said,) = link_errors(plan, ONE, needed - 1)
     assert f"opens {needed:,} files, and it may open {needed - 1:,}; raise that limit (ulimit -Hn)" in said
     assert said.startswith("w x s: the links of its faults carry 10,000 connections")
+
+
+def test_a_link_to_a_server_of_the_users_carries_what_clients_have_there() -> None:
+    """It is one."""
+    yours = ONE.with_url("redis://db.example:7000")
+    plan = plan_of(yours, 2, name="w")
+    needed = open_files(most_connections(plan, yours) + 1, 2)
+
+    assert link_errors(plan, yours, needed) == []
+    assert link_errors(plan, yours, needed - 1)
+
+
+def test_links_between_servers_carry_what_each_has_with_each_other_one() -> None:
+    """Two connections of each to each, and those of the run itself; a port for data and one for the bus."""
+    cut = "[{at: 1s, for: 1s, link: {between: [node 1, node 2], down: true}}]"
+    plan = plan_of(CLUSTER, 2, name="w", faults=cut)
+    carried = most_connections(plan, CLUSTER) + 3 + 2 * 3 * 2 + 6 * 3
+    needed = open_files(carried, 2 * 3 + 2 * 3)
+
+    assert link_errors(plan, CLUSTER, needed) == []
+    (said,) = link_errors(plan, CLUSTER, needed - 1)
+    assert f"carry {carried} connections" in said

@@ -98,6 +98,14 @@ def test_what_a_reader_has_to_know_of_a_fault(changed: dict[str, object], kind: 
     assert kind in {each.kind for each in caveats_of(replace(FACTS, faults=(replace(FAULT, **changed),)))}  # type: ignore[arg-type]
 
 
+def test_what_the_faults_of_disks_cost_all_through_the_run_is_told() -> None:
+    """In microseconds an fsync, where it was measured."""
+    told = {each.kind: each.message for each in caveats_of(replace(FACTS, fsync_gate_ns=70_400))}
+
+    assert "takes 70 µs longer on this machine" in told["fsyncGate"]
+    assert "fsyncGate" not in {each.kind for each in caveats_of(FACTS)}
+
+
 def test_percentiles_in_caveats_are_told_to_be_those_of_the_calm_intervals() -> None:
     """The tables have others, of the whole window; and the fault itself has made the tail, which nobody has to find."""
     slow = LatencySummary(1000, *[9_000_000] * 10)

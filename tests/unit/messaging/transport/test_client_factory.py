@@ -52,6 +52,28 @@ def test_the_default_client_suits_a_queue() -> None:
     assert options["decode_responses"] is True
 
 
+@pytest.mark.parametrize(("scheme", "name"), [("redis", None), ("rediss", "db.example")])
+def test_one_server_is_reached_at_another_address_and_its_certificate_is_for_its_own(
+    scheme: str, name: str | None
+) -> None:
+    """As by a proxy on this machine."""
+    client = open_client(
+        f"{scheme}://db.example:7000", {"address_remap": lambda address: ("127.0.0.1", address[1] + 1)}
+    )
+    pool = client.connection_pool
+
+    arguments = pool.connection_class(**pool.connection_kwargs)._connection_arguments()
+
+    assert (arguments["host"], arguments["port"]) == ("127.0.0.1", 7001)
+    assert arguments.get("server_hostname") == name
+
+
+def test_a_unix_socket_has_no_address_to_map() -> None:
+    """It would be given up silently."""
+    with pytest.raises(MessagingValueError, match="a unix socket has no address to map"):
+        open_client("unix:///tmp/there.sock", {"address_remap": lambda address: address})
+
+
 def test_two_ways_to_write_one_server_are_equal() -> None:
     """Defaults spelt out or not."""
     assert settings_of("redis://localhost", {}) == settings_of("redis://localhost:6379/0", {"decode_responses": True})
