@@ -9,7 +9,7 @@
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := run
-.PHONY: run demo picture test test-harness test-library test-unit test-alone test-pythons audit container-test cluster-test lint types docs docs-outputs docs-serve wheel check-wheel bench instructions width soak faults trust chaos \
+.PHONY: run demo picture test test-live test-unit test-alone test-pythons audit container-test cluster-test lint types docs docs-outputs docs-serve wheel check-wheel bench instructions width soak faults trust chaos \
   clean
 
 VENV := .venv
@@ -42,36 +42,33 @@ SECTION := comparison
 picture: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.picture $(PAGE) $(SECTION) docs/$(SECTION).png
 
-# Tests on servers wait most of their time, so more of them run side by side than there are processors: those of the
-# harness, whose runs compute too, in five processes, and those of the library in three. Unit tests compute, and have
-# what these leave (nice). What is marked `alone` has the machine to itself, after all others. Within each part the next
-# process that is free takes the next test (`tests/order.py`). With PYTEST_ARGS it is one process, which runs what they
-# name.
+# Tests on servers wait most of their time, so more of them run side by side than there are processors. Unit tests
+# compute, and have what these leave (nice). What is marked `alone` has the machine to itself, after all others. Within
+# each part the next process that is free takes the next test (`tests/order.py`). With PYTEST_ARGS it is one process,
+# which runs what they name.
 
 # With SEED=NUMBER, properties try the examples that they tried with that number before.
 PYTEST := $(BIN)/python -m pytest $(if $(SEED),--hypothesis-seed=$(SEED))
 SIDE_BY_SIDE := --dist loadgroup --numprocesses
-# Says what it has to say at its end, in one piece, since others say something meanwhile.
-AT_THE_END = >build/$@.log 2>&1; code=$$?; cat build/$@.log; exit $$code
+# Of tests that have no limit of their own: a process that is one of many has to wait for a processor.
+PATIENT := --timeout 120
 
 test: $(VENV)/.installed-dev
 ifdef PYTEST_ARGS
 	$(PYTEST) $(PYTEST_ARGS)
 else
-	$(MAKE) --keep-going --jobs 3 test-harness test-library test-unit
+	$(MAKE) --keep-going --jobs 2 test-live test-unit
 	$(MAKE) test-alone
 endif
 
-test-harness: $(VENV)/.installed-dev
-	$(PYTEST) $(SIDE_BY_SIDE) 5 -m 'not alone' tests/live --ignore=tests/live/messaging
+test-live: $(VENV)/.installed-dev
+	$(PYTEST) $(SIDE_BY_SIDE) 7 $(PATIENT) -m 'not alone' tests/live
 
-test-library: $(VENV)/.installed-dev
-	@mkdir -p build
-	$(PYTEST) $(SIDE_BY_SIDE) 3 -m 'not alone' tests/live/messaging $(AT_THE_END)
-
+# What it says comes in one piece, since other tests say something meanwhile.
 test-unit: $(VENV)/.installed-dev
 	@mkdir -p build
-	nice $(PYTEST) $(SIDE_BY_SIDE) 2 --timeout 300 tests/unit tests/public $(AT_THE_END)
+	nice $(PYTEST) $(SIDE_BY_SIDE) 2 $(PATIENT) tests/unit tests/public >build/$@.log 2>&1; code=$$?; \
+	  cat build/$@.log; exit $$code
 
 test-alone: $(VENV)/.installed-dev
 	$(PYTEST) -m alone tests/live

@@ -5,10 +5,11 @@ an fsync that does not come before the fault is healed.
 """
 
 import random
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from processes import Place, place_in, sound
+from processes import Place, Started, place_in, sound
 
 SEED, FAULTS, EVERY_S = 20261130, 20, 2.5
 INTERVAL_S = 0.5
@@ -37,25 +38,36 @@ def timeline() -> list[tuple[float, float]]:
     ]
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(("pause: primary", "valkey-no-persistence"), id="hangs"),
-        pytest.param(("disk: {fsyncDelay: 1h}", "valkey-aof-always"), id="waits-for-the-disk"),
-    ],
-)
-def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What a run tells of them."""
-    with place_in(tmp_path_factory.mktemp("honesty")) as place:
-        return injections(place, *request.param)
+BROKEN = {
+    "hangs": ("pause: primary", "valkey-no-persistence"),
+    "waits-for-the-disk": ("disk: {fsyncDelay: 1h}", "valkey-aof-always"),
+}
+"""The fault, and the setup that meets it."""
 
 
-def injections(place: Place, fault: str, setup: str) -> list[dict[str, Any]]:
-    """Of a run in that place."""
-    entries = ", ".join(f"{{at: {at}s, for: {length}s, {fault}}}" for at, length in timeline())
-    place.write(f"{LOAD}faults: [{entries}]\n")
-    finished = place.run("run", "w.yaml", "--setup", setup, "--plain")
-    assert sound(finished.returncode), finished.stderr
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    """What a run with each of them tells of its faults; both at once, since they wait most of the time."""
+    with ExitStack() as stack:
+        started: dict[str, tuple[Place, Started]] = {}
+        for name, (fault, setup) in BROKEN.items():
+            place = stack.enter_context(place_in(tmp_path_factory.mktemp(name)))
+            entries = ", ".join(f"{{at: {at}s, for: {length}s, {fault}}}" for at, length in timeline())
+            place.write(f"{LOAD}faults: [{entries}]\n")
+            started[name] = place, stack.enter_context(place.start("run", "w.yaml", "--setup", setup, "--plain"))
+        return {name: injections(*each) for name, each in started.items()}
+
+
+@pytest.fixture(params=BROKEN)
+def told(request: pytest.FixtureRequest, runs: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What one of them tells."""
+    return runs[request.param]
+
+
+def injections(place: Place, run: Started) -> list[dict[str, Any]]:
+    """Of a run that goes on in that place."""
+    code, _, said = run.end()
+    assert sound(code), said
     (result,) = place.results()
     found: list[dict[str, Any]] = result["faults"]["injections"]
     return found
