@@ -15,7 +15,6 @@ from ombdriver.bench.servers.links import LinkError, Links
 from ombdriver.bench.units import MS
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-pytestmark = pytest.mark.timeout(60)
 
 
 class Echo:

@@ -187,7 +187,6 @@ async def test_the_library_does_without_what_only_tells_of_the_server(
         assert sorted(await use(server.url)) == [b"%d" % number for number in range(COUNT)]
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("command", ALL)
 @pytest.mark.parametrize("use", [consumed, handled])
 async def test_a_command_that_the_library_needs_is_named_when_it_is_missing(

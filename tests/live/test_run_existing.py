@@ -65,7 +65,6 @@ def mine(valkey_url: str) -> Iterator[redis.Redis]:
         yield server
 
 
-@pytest.mark.timeout(60)
 def test_existing_topics_are_used_and_left_as_they_were(place: Place, mine: redis.Redis, valkey_url: str) -> None:
     """Nothing is trimmed or deleted; groups come and go; and what can't be known of messages of others is said."""
     for name, text in (("both", BOTH), ("reads", READS), ("sends", SENDS)):
