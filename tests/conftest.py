@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -26,6 +26,7 @@ import redis
 from ombdriver.bench.servers.configuration import TlsFiles
 from ombdriver.bench.servers.private_server import PrivateServer, find_binary
 from ombdriver.errors import ServerError
+from tests.limits import paused_limit
 from tests.missing import missing
 from tests.order import group_of, spread
 
@@ -65,6 +66,20 @@ def pytest_itemcollected(item: pytest.Item) -> None:
             await test(*args, **kwargs)
 
     item.obj = limited
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A limit that runs out while a report is made would end the whole run."""
+    with paused_limit():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_logreport() -> Generator[None, None, None]:
+    """And so it would while the report is sent to the process that collects them."""
+    with paused_limit():
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)  # xdist reads the groups in the same hook
