@@ -222,6 +222,8 @@ async def test_nothing_to_clean_is_told(server_url: str, runs: Runs) -> None:
         WHOLE | {"topics": "[]"},
         WHOLE | {"topics": '[["ombdriver-broken01-0", "x"]]'},
         WHOLE | {"topics": '[["ombdriver-broken01-0", 1e999]]'},
+        WHOLE | {"topics": '[["ombdriver-broken01-0", 100000000000]]'},
+        WHOLE | {"topics": '[["ombdriver-broken01-0", 60000], ["ombdriver-broken01-1", 60000]]'},
         WHOLE | {"topics": '[["ombdriver-alive002-0000", 8]]'},
     ],
 )

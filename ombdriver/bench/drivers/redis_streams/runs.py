@@ -35,6 +35,8 @@ HAND_BACK_S = 1.0
 """How long the reply may take by which a run's mark is gone."""
 READ_S = 10
 """A consumer that is there asks more often than that: no BLOCK is longer than 5 s."""
+MOST_STREAMS = 100_000
+"""A record of more is none of ours: no workload has so many, and their names alone could fill this machine."""
 LOOKED_AT = 16
 """So many streams of a run are looked at for consumers; each consumer reads many, if not all of them."""
 FREED_LOOKS, FREED_LOOK_S = 50, 0.2
@@ -206,7 +208,9 @@ async def _read(control: Control, run_id: str) -> OrphanedRun | None:
     prefix = f"{TOPIC_PREFIX}{run_id}-"
     try:
         named = [(str(name), int(partitions)) for name, partitions in json.loads(topics)]
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        return None
+    if sum(abs(partitions) for _, partitions in named) > MOST_STREAMS:
         return None
     # A name of ours is plain ASCII, and a topic has a partition at least.
     specs = tuple(
@@ -268,5 +272,5 @@ def _texts(text: bytes | None) -> list[str] | None:
     """A list of texts as a record has it; None when there is none."""
     try:
         return [str(each) for each in json.loads(text)] if text else None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
