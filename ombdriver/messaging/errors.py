@@ -10,7 +10,7 @@ from dataclasses import fields
 from functools import wraps
 from typing import Any, TypeVar
 
-from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ombdriver.errors import OmbdriverError, OutcomeUnknown
@@ -33,6 +33,7 @@ __all__ = [
     "OutOfMemoryError",
     "OutcomeUnknownError",
     "RedisError",
+    "ResponseError",
     "WouldBlock",
 ]
 

@@ -6,6 +6,7 @@ run. A reference is an entry's id as two numbers, which sort as the entries lie.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -256,6 +257,7 @@ def _pairs(fields: str) -> dict[str, str]:
 
 def _number(text: str | None) -> float | None:
     try:
-        return None if text is None else float(text)
+        number = math.nan if text is None else float(text)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None

@@ -21,7 +21,8 @@ from typing import Any
 
 from ombdriver.bench.drivers.api import TopicSpec
 from ombdriver.bench.drivers.redis_streams.control import Control
-from ombdriver.messaging.errors import RedisError
+from ombdriver.bench.units import quoted
+from ombdriver.messaging.errors import MessagingError, RedisError
 from ombdriver.messaging.streams import placement
 from ombdriver.messaging.streams.topic import Topic
 
@@ -185,7 +186,10 @@ async def orphaned_runs(control: Control) -> list[OrphanedRun]:
     for node in control.router.controls():
         cursor = b"0"
         while True:
-            cursor, keys = await control.ask_node(node, "SCAN", cursor, "MATCH", RECORD + "*", "COUNT", 1000)
+            reply = await control.ask_node(node, "SCAN", cursor, "MATCH", RECORD + "*", "COUNT", 1000)
+            if not isinstance(reply, list) or len(reply) != 2 or not isinstance(reply[1], list):
+                raise MessagingError(f"SCAN is answered by {quoted(reply)}; use a server that can list its keys")
+            cursor, keys = reply
             names = [key.decode(errors="replace") for key in keys]
             found |= {name for name, key in zip(names, keys, strict=True) if name.encode() == key}  # else not ours
             if cursor == b"0":

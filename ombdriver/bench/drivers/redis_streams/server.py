@@ -8,10 +8,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from ombdriver.bench.drivers.redis_streams.control import Control
+from ombdriver.bench.drivers.redis_streams.control import Control, may_pass
 from ombdriver.bench.servers.here import together, where_are
 from ombdriver.errors import ServerError
-from ombdriver.messaging.errors import RedisError
+from ombdriver.messaging.errors import RedisError, ResponseError
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.retry import is_of_wrong_server
 
@@ -82,16 +82,14 @@ ENGINES = ("valkey", "kvrocks", "dragonfly", "keydb", "garnet")
 """Programs that speak the protocol and tell `NAME_version`, beside the version of Redis that they are like."""
 TRIED_S = 2.0
 """How long a refusal of what is only tried is waited out; one that lasts is for what is needed to tell."""
-NOT_TOLD = ("ERR", "NOPERM")
-"""Codes of error replies by which a server refuses to tell: it has no such command, or the user may not."""
 
 
 async def _info(control: Control, node: Channel) -> dict[str, str]:
-    """INFO; empty where the user, or who provides the server, does not have that command."""
+    """INFO; empty where the user, or who provides the server, does not have that command, in whatever words."""
     try:
         return read_lines(await control.ask_node(node, "INFO"))
     except RedisError as error:
-        if getattr(error, "status_code", None) not in NOT_TOLD:
+        if not isinstance(error, ResponseError) or may_pass(error):
             raise
         return {}
 
@@ -113,18 +111,20 @@ def _sum(figures: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(figures) else None
 
 
-def read_lines(reply: bytes) -> dict[str, str]:
-    """The lines of INFO by their names."""
+def read_lines(reply: object) -> dict[str, str]:
+    """The lines of INFO by their names; none in a reply that is no text."""
+    if not isinstance(reply, bytes):
+        return {}
     return dict(line.split(":", 1) for line in reply.decode(errors="replace").splitlines() if ":" in line)
 
 
 async def has_command(control: Control, name: str) -> bool:
-    """Whether the server knows a command; True when it does not say."""
+    """Whether the server knows a command; True when it does not say, as proxies that answer with an empty list."""
     try:
         found = await control.ask_node(control.router.controls()[0], "COMMAND", "INFO", name)
     except RedisError:
         return True
-    return bool(found and found[0])
+    return bool(found[0]) if isinstance(found, list) and found else True
 
 
 async def has_minid(control: Control) -> bool:
@@ -167,8 +167,13 @@ async def settings(control: Control) -> Mapping[str, str | None] | None:
         replies += await asyncio.gather(*(control.ask_node(node, "CONFIG", "GET", name) for name in SETTINGS[1:]))
     except RedisError:
         return None
-    found = [reply[1].decode(errors="replace") if len(reply) > 1 else None for reply in replies]
-    return dict(zip(SETTINGS, found, strict=True))
+    return dict(zip(SETTINGS, map(_setting, replies), strict=True))
+
+
+def _setting(reply: object) -> str | None:
+    """The value in a reply to CONFIG GET; None where there is none."""
+    value = reply[1] if isinstance(reply, list) and len(reply) > 1 else None
+    return value.decode(errors="replace") if isinstance(value, bytes) else None
 
 
 async def address(url: str) -> dict[str, object]:
