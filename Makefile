@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := run
 .PHONY: run demo picture test test-live test-unit test-alone test-pythons audit container-test cluster-test lint types docs docs-outputs docs-serve wheel check-wheel bench instructions width soak faults trust chaos \
-  clean
+  study-omb study-claims clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -181,6 +181,16 @@ CHAOS_SETUPS ?= valkey-no-persistence valkey-aof-everysec valkey-aof-always valk
 chaos: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.chaos 1kb-low-rate $(CHAOS_SETUPS:%=--setup %) --rate 1000 --warmup 3s --duration 20s --plain \
 	  $(CHAOS_ARGS)
+
+# What OMB's own Redis driver reports, beside ombdriver; some nine minutes of a quiet machine, and the tables of its page.
+# OMB is a checkout of it that was built as its README says; without it the tables are made of the figures that there are.
+study-omb: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.studies.omb $(if $(OMB),--omb $(OMB))
+
+# What is said of Redis Streams, measured; some ten minutes of a quiet machine, and the text of its page. One claim, or
+# the page alone: make study-claims CLAIMS_ARGS='--only pending' (or --render)
+study-claims: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.studies.claims $(CLAIMS_ARGS)
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null; then \

@@ -818,8 +818,8 @@ class ProcessesOverTime(TypedDict):
 
     Attributes:
         t: when, from the start of the measured window.
-        machine: this machine; workers, and servers that the run starts, share it. Of a server elsewhere nobody can see
-            its machine.
+        machine: this machine; workers, and servers that the run starts, share it. The machine of a server
+            elsewhere can't be seen.
         server: null unless the run started it.
         parent: the process that controls the run.
         workers: each of them.

@@ -47,7 +47,7 @@ SETTLE_POLL_S = 0.05
 LONGEST_POLL_NS = SECOND
 """Polls are at most so far apart, so that trimming is held in time when a subscription falls behind."""
 MOST_EMPTY_READS = 2
-"""When every consumer has waited in vain so often, the server is asked whether anything is left for anybody."""
+"""When so many reads in a row have brought no consumer anything, the server is asked whether a group has some left."""
 PAUSE_NS = 60 * SECOND
 """Besides the drain's time-out: a read that is under way when consumers are to pause waits as long as its BLOCK."""
 INTERRUPTED_DRAIN_NS = 5 * SECOND

@@ -598,8 +598,8 @@ CAVEATS = (
     _caveat("closedLoop", "`maxInFlight` held producers back; 1 is a closed loop", _closed_loop),
     _caveat(
         "noStamps",
-        "on topics that exist, messages of others came, of which nothing can be known but that; what that leaves out of"
-        " the result",
+        "on topics that exist, messages of others came; only their number and times are known, so the message says what"
+        " the result lacks",
         _no_stamps,
     ),
     _caveat("messagesLeft", "on topics that exist, what the run sent stays there", _messages_left),

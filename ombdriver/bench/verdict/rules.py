@@ -456,7 +456,7 @@ RULES = (
     Rule(
         "lost",
         "LOSS",
-        "lost > 0, but for what a fault lost of which this setup does not promise the contrary",
+        "lost > 0; what a fault lost counts only where the setup promises that such a fault loses nothing",
         _missing(
             lambda facts: facts.beyond_faults(facts.lost, "lost"),
             "acknowledged messages are lost: gone though never trimmed, or passed over; see `delivery` in the result"
@@ -490,8 +490,8 @@ RULES = (
     Rule(
         "starved",
         "INVALID",
-        "a worker ran or waited for a core for more than 95 % of the window, and the p99 of `publishDelay` was above"
-        f" {BOUND}; consumers whatever that was; of one that spins, waited for more than 5 %",
+        "a worker ran or waited for a core for more than 95 % of the window, one that spins waited for more than 5 %."
+        f" A producer only where the p99 of `publishDelay` was above {BOUND} as well",
         _starved,
     ),
     Rule(

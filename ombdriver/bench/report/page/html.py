@@ -22,6 +22,7 @@ from ombdriver.bench.report.chaos import ORDER as CHAOS_ORDER
 from ombdriver.bench.report.fault_words import COLUMNS as FAULT_COLUMNS
 from ombdriver.bench.report.marks import HOLLOW
 from ombdriver.bench.report.page.content import LATENCIES, Content
+from ombdriver.bench.report.page.sketch import WIDTH, Sketch, sketch
 from ombdriver.bench.report.page.summary import COLUMNS
 from ombdriver.bench.report.page.sweep import FIGURES
 from ombdriver.errors import RunError
@@ -115,6 +116,8 @@ def render(content: Content, version: str) -> str:
         hosts_explained=host_words.EXPLAINED,
         latencies={family: LATENCIES[family] for family in content.curves},
         figures=figures,
+        sketches=_sketches(content),
+        sketch_width=WIDTH,
         marks=_MARKS,
         tones=_TONES,
         hollow=HOLLOW,
@@ -128,6 +131,18 @@ def render(content: Content, version: str) -> str:
         own=own,
         hashes=" ".join(map(_hash, (library, own))),
     )
+
+
+def _sketches(content: Content) -> dict[str, Sketch | None]:
+    """Of the figures that are seen at once, as their controls stand at first: there before plotly.js is."""
+    first = next(iter(content.curves.values()), {})
+    plots = {
+        "curves": first.get("setup"),
+        "bars": content.bar_plot,
+        "load": content.load_plot,
+        "swept": content.sweep_plot,
+    }
+    return {name: sketch(plot) for name, plot in plots.items()}
 
 
 def _file(environment: jinja2.Environment, name: str) -> str:

@@ -36,6 +36,7 @@
   };
 
   const redraw = (element, wide) => {
+    if (!drawn.has(element)) return; // a sketch yet, whose legend is there already
     const figure = drawn.get(element);
     return Plotly.react(element.querySelector(".plot"), themedData(figure.data), themedLayout(figure.layout, wide), config);
   };
@@ -125,6 +126,7 @@
   const draw = (element) => {
     const figure = figureOf(element);
     drawn.set(element, figure);
+    element.querySelector(".sketch")?.remove();
     legend(element, figure);
     redraw(element);
   };
@@ -160,7 +162,7 @@
     redrawAll();
   });
 
-  // -- when: the library takes most of the time, so the text is painted first; plots come as they near the screen, and
+  // -- when: the library takes most of the time, so the text and sketches of the first plots are painted first; plots come as they near the screen, and
   // the others while there is nothing to do, so that a picture of the whole page has them --
 
   // As html.py packs it: gzip, in base 85 with a dot for "<".
@@ -199,6 +201,7 @@
   };
 
   const begin = async () => {
+    for (const element of elements) if (element.querySelector(".sketch")) legend(element, figureOf(element));
     await load();
     dark.addEventListener("change", () => redrawAll());
     for (const element of elements) {
@@ -209,7 +212,10 @@
     idle(drawRest);
   };
   const fail = () => {
-    for (const one of document.querySelectorAll(".plot")) one.textContent = "This browser can't draw the plots; one of 2023 or later can.";
+    for (const element of elements) { // a sketch stays, and its legend could do nothing
+      const place = element.querySelector(element.querySelector(".sketch") ? ".legend" : ".plot");
+      place.textContent = "This browser can't draw the plots; one of 2023 or later can.";
+    }
   };
   requestAnimationFrame(() => setTimeout(() => begin().catch(fail)));
 })();

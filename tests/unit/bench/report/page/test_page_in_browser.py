@@ -122,13 +122,38 @@ def test_the_page_opens_without_a_network_and_asks_for_nothing(browser: Browser,
 
 
 def test_a_browser_that_cannot_unpack_the_plots_says_so(browser: Browser, pages: Path) -> None:
-    """In their places; tables and texts are there."""
+    """In their places, or under what was drawn before; tables and texts are there."""
     with Visit(browser, pages / "two.html") as visit:
         visit.page.add_init_script("delete window.DecompressionStream")
         visit.page.reload()
 
-        expect(visit.page.locator(f"{CURVES} .plot")).to_contain_text("one of 2023 or later can", timeout=WAIT_MS)
+        for place in (f"{CURVES} .legend", f"{TIME} .plot"):
+            expect(visit.page.locator(place)).to_contain_text("one of 2023 or later can", timeout=WAIT_MS)
+        assert visit.page.locator(f"{CURVES} .sketch polyline").count() == 2
         assert visit.page.locator("#summary tbody tr").count() == 3
+
+
+def test_the_first_plots_are_there_before_any_script_has_run(browser: Browser, pages: Path) -> None:
+    """As sketches: the curves, and where there are any the bars, the loads and what was swept."""
+    for name, figures in {"two": ("bars", "curves"), "search": ("load", "curves"), "every-kind": ("swept",)}.items():
+        with Visit(browser, pages / f"{name}.html", java_script_enabled=False) as visit:
+            for figure in figures:
+                drawn = visit.page.locator(f'[data-figure="{figure}"] .sketch')
+                assert drawn.locator("polyline, circle").count() > 0
+                assert drawn.locator("text").count() >= 4
+            assert visit.complaints == []
+
+
+def test_a_sketch_makes_room_for_its_plot(browser: Browser, pages: Path) -> None:
+    """One of both is there at any time, in a place that keeps its height."""
+    height = "one => one.getBoundingClientRect().height"
+    with Visit(browser, pages / "two.html", java_script_enabled=False) as visit:
+        before = visit.page.locator(f"{CURVES} .plot").evaluate(height)
+    with Visit(browser, pages / "two.html") as visit:
+        visit.drawn(CURVES)
+
+        assert visit.page.locator(f"{CURVES} .sketch").count() == 0
+        assert visit.page.locator(f"{CURVES} .plot").evaluate(height) == before
 
 
 def test_plots_hold_the_data(browser: Browser, pages: Path) -> None:
