@@ -152,9 +152,10 @@ AGAINST ?= HEAD
 instructions: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks.instructions $(AGAINST) $(INSTRUCTIONS_ARGS)
 
-# The widest shapes: ten thousand topics or partitions, a hundred consumers; about 3 minutes.
+# The widest shapes: ten thousand topics or partitions, a hundred consumers; about 3 minutes. Into a page that has a place
+# for the table: make width WIDTH_ARGS='--page PAGE'
 width: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.benchmarks.width
+	$(BIN)/python -m tests.benchmarks.width $(WIDTH_ARGS)
 
 # An hour, then 200 courses of combined faults; shorter ones: make soak SOAK_SECONDS=60 SOAK_SEEDS=20
 SOAK_SECONDS ?= 3600

@@ -4,14 +4,15 @@ On a private server that is given by URL, so that what a run made is really remo
 is aimed at; verdicts are told, and do not count, since they depend on what else the machine does.
 """
 
+import argparse
 import asyncio
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.report.progress import Progress
 from ombdriver.bench.run import runner
 from ombdriver.bench.run.events import Finished, RunEvent
@@ -22,7 +23,10 @@ from ombdriver.bench.servers.private_server import PrivateServer
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.bench.telemetry import installation
+from tests.marked import around, put_into
+from tests.studies.page import machine
 
+COMMAND = "width"
 MIB = 1 << 20
 OTHERS = 12
 """Connections besides those that consumers read from: sending, acknowledging, and the parent's."""
@@ -66,8 +70,45 @@ class Times:
         """See `end`."""
 
 
-async def measured(url: str, shape: str) -> tuple[dict[str, float], str, Plan]:
-    """What one shape takes, its verdict and its plan."""
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What one shape took.
+
+    Attributes:
+        figures: by the names of `AIMS`, and `connections`.
+        aims: the most of each that is aimed at.
+        verdict: of the run.
+        server: name and version.
+    """
+
+    figures: Mapping[str, float]
+    aims: Mapping[str, float]
+    verdict: str
+    server: str
+
+    @property
+    def above(self) -> set[str]:
+        """The figures that are above what is aimed at."""
+        return {name for name, aim in self.aims.items() if self.figures[name] > aim}
+
+
+def table(shapes: Mapping[str, Shape]) -> str:
+    """All shapes, and on what and when they were measured; as Markdown."""
+    heads = [*AIMS, "connections"]
+    lines = [f"| shape | {' | '.join(heads)} | verdict |", f"|---|{'--:|' * len(heads)}---|"]
+    for name, each in shapes.items():
+        cells = [f"{each.figures[head]:,.{0 if head == 'connections' else 1}f}" for head in heads]
+        lines.append(f"| {name} | {' | '.join(cells)} | `{each.verdict}` |")
+    aims = ", ".join(f"{name} {aim:,g}" for name, aim in AIMS.items())
+    lines += [
+        "",
+        f"{machine(' or '.join(sorted({each.server for each in shapes.values()})))} At most is aimed at: {aims}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+async def measured(url: str, shape: str) -> Shape:
+    """What one shape takes."""
     text = f"{shape}, {REST}" + "".join(f", {name}: {count}" for name, count in USUAL.items() if name not in shape)
     view, stored = Times(), time.monotonic()
 
@@ -94,26 +135,40 @@ async def measured(url: str, shape: str) -> tuple[dict[str, float], str, Plan]:
         "worker MiB": max(each["peakRssBytes"] for each in workers) / MIB,
         "connections": float(max(result.telemetry["server"]["clients"])),
     }
-    return figures, result.verdict.status, plan_of(request, "width")
+    about = result.environment["server"]
+    aims = AIMS | {"connections": plan_of(request, "width").readers + OTHERS}
+    return Shape(figures, aims, result.verdict.status, f"{about['engine'].capitalize()} {about['version']}")
 
 
-async def main() -> int:
-    """Measures all shapes; the exit code tells whether all were within what is aimed at."""
+async def measure() -> dict[str, Shape]:
+    """All shapes, each told when it is known."""
     say = sys.stdout.write
     say(f"{'':48}" + "".join(f"{name:>13}" for name in (*AIMS, "connections")) + "  verdict\n")
-    server, failed = await PrivateServer.start(), False
+    found: dict[str, Shape] = {}
+    server = await PrivateServer.start()
     try:
         for name, shape in SHAPES.items():
-            figures, verdict, plan = await measured(server.url, shape)
-            aims = AIMS | {"connections": plan.readers + OTHERS}
-            failed |= (above := {each for each in aims if figures[each] > aims[each]}) != set()
-            told = "".join(f"{figures[each]:>12,.1f}{'!' if each in above else ' '}" for each in aims)
-            say(f"{name:48}{told}  {verdict}\n")
+            each = found[name] = await measured(server.url, shape)
+            told = "".join(f"{each.figures[aim]:>12,.1f}{'!' if aim in each.above else ' '}" for aim in each.aims)
+            say(f"{name:48}{told}  {each.verdict}\n")
             sys.stdout.flush()
     finally:
         await server.stop()
-    return int(failed)
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures all shapes; the exit code tells whether all were within what is aimed at."""
+    parser = argparse.ArgumentParser(prog="make width", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--page", type=Path, metavar="PAGE", help="a page to put the table into")
+    options = parser.parse_args(arguments)
+    if options.page is not None:
+        around(options.page, COMMAND)  # rather than after all runs
+    shapes = asyncio.run(measure())
+    if options.page is not None:
+        put_into(options.page, COMMAND, table(shapes))
+    return int(any(each.above for each in shapes.values()))
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(main())

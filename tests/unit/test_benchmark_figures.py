@@ -12,6 +12,8 @@ from ombdriver.bench.worker.wire_format import encode
 from tests.benchmarks.coordinator import plan_for, simulate, table
 from tests.benchmarks.harness import SETUP, Trial
 from tests.benchmarks.through_dask import table as table_of_dask
+from tests.benchmarks.width import AIMS, Shape
+from tests.benchmarks.width import table as table_of_width
 from tests.unit.bench.sample_result import figures, measurements, result
 
 WORKER = {"windowCpuSeconds": 12.0, "rssGrowthBytes": 4096}
@@ -103,3 +105,16 @@ def test_runs_through_dask_are_equivalent_where_all_that_is_possible_is_within_t
 def test_without_a_figure_of_what_dask_took_nothing_is_shown() -> None:
     """A scheduler that could not be asked is no idle one."""
     assert through_dask(1.0, None)[1] is False
+
+
+def test_the_widest_shapes_are_told_with_what_is_aimed_at() -> None:
+    """A row for each, and on what and when they were measured; a figure that is too high is known."""
+    figures = dict.fromkeys(AIMS, 1.0) | {"connections": 48.0}
+    aims = AIMS | {"connections": 60.0}
+    fine, wide = (Shape(each, aims, "VALID", "Valkey 9.1.2") for each in (figures, figures | {"ready s": 11.0}))
+
+    text = table_of_width({"10,000 topics": fine, "10,000 partitions": wide})
+
+    assert "| 10,000 topics | 1.0 | 1.0 | 1.0 | 1.0 | 48 | `VALID` |" in text
+    assert "with Valkey 9.1.2 and " in text
+    assert (fine.above, wide.above) == (set(), {"ready s"})
