@@ -40,11 +40,12 @@ _MISTYPED = re.compile(rf"(?P<key>[?&](?!(?:{_PLAIN})=)[^=&#\s]*=)[^&#\s]*", re.
 _LOGIN_OPTION = re.compile(r"[?&;](?:[a-z_]*password|[a-z_]*passwd|[a-z_]*username|auth|token)=[^&;@]*$", re.I)
 # As our own messages show what to write; a login that anybody has is not called so.
 _EXAMPLE = re.compile(rf"{_SCHEME}(?:USER:PASSWORD@|\[USER:PASSWORD@\]|\[\[USER\]:PASSWORD@\])HOST(?![A-Z])[^@]*")
+_MARKS, _ENDS = "\"'`<(\u201c\u2018", "\"'`>);,\u201d\u2019"
 _URL_IN_TEXT = re.compile(rf"{_SCHEME}\S+", re.I)
 
 
 def ambiguous_login(url: str) -> str | None:
-    """What makes it uncertain where the login of `url` ends, and what to write; None if it is certain.
+    """What makes it uncertain where `url` or its login ends, and what to write; None if it is certain.
 
     Whoever parses a URL asks this first: a password with `/`, `?` or `#` in it ends the host part early, so that the
     rest of the password would be taken for a database or an option, sent to the wrong host, and quoted in messages.
@@ -60,8 +61,8 @@ def ambiguous_login(url: str) -> str | None:
     login_ends_late = "@" in path and not (authority == "" and url.lower().startswith("unix:"))
     for before in query.split("@")[:-1] if "@" in query else ():
         login_ends_late = login_ends_late or not _LOGIN_OPTION.search(f"?{before}")
-    if url != url.strip():
-        return "has white space before or behind it; write the URL without it"
+    if around := _around(url):
+        return f"has {around} before or behind it; write the URL without it"
     if re.search(r"[\s\x00-\x1f\x7f]", url):
         what = "holds white space or a control character"
     elif "#" in url:
@@ -73,6 +74,15 @@ def ambiguous_login(url: str) -> str | None:
     else:
         return None
     return f"{what}; {ENCODED}"
+
+
+def _around(url: str) -> str:
+    """What stands around `url` and is none of it, as the quotation marks of an env file; or nothing."""
+    if url != url.strip():
+        return "white space"
+    if url[:1] in _MARKS or (url[-1:] in _ENDS and "?" not in url):
+        return "a quotation mark, a bracket or a comma"
+    return ""
 
 
 def redact_url(url: str) -> str:

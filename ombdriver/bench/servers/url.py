@@ -36,6 +36,7 @@ _TLS_OPTIONS = {f"ssl_{name}" for name in ("ca_certs", "ca_path", "ca_data", "ce
     f"ssl_{name}" for name in ("cert_reqs", "check_hostname", "min_version", "ciphers")
 }
 """What may stand behind the `?` of a URL, the last only with rediss://; the names are those of redis-py."""
+_BARE_IPV6 = re.compile(r"://(?:[^/?#]*@)?(?=[^/?#]*:[^/?#]*:)[0-9a-f:.]+(?:[/?#]|$)", re.I)
 _FLAG = "true|false|yes|no|1|0", "true or false"
 _VALUES = {
     "socket_connect_timeout": (r"\d{1,6}(\.\d{1,6})?", "a number of seconds"),
@@ -61,15 +62,16 @@ def check_url(url: str) -> str:
         hosts = hosts_of(url)
         for host in hosts:
             one = urlsplit(f"redis://{host}")
-            _ = one.port
-            if not one.hostname:
-                raise ValueError("no host")
+            if not one.hostname or one.port == 0:
+                raise ValueError("no host, or no port")
     except ValueError:
         # The error's own words may quote what should have been a password.
         if "://" in url and not url.partition("://")[2].strip("/?#"):
             hosts = []
         else:
-            raise ValueError(f"{shown} is not a URL; {EXAMPLE}") from None
+            is_bare = _BARE_IPV6.search(url) is not None
+            way_out = "an IPv6 address stands in brackets, redis://[ADDRESS]:PORT" if is_bare else EXAMPLE
+            raise ValueError(f"{shown} is not a URL; {way_out}") from None
     tls, kind = parts.scheme.startswith("rediss"), scheme_kind(parts.scheme)
     if kind is None:
         here = _OTHER_SCHEMES.get(parts.scheme)
@@ -89,9 +91,13 @@ def check_url(url: str) -> str:
     if parts.scheme == "unix":
         if not parts.path.strip("/"):
             raise ValueError(f"{shown} names no socket; {EXAMPLE}")
+        if not url[len("unix") :].startswith("://") or parts.netloc.rpartition("@")[2]:
+            raise ValueError(f"{shown} has not three slashes; write unix:///PATH, its path from the root on")
         return url
     if not hosts:
         raise ValueError(f"{shown} names no host; {EXAMPLE}")
+    if kind != SENTINEL and parts.path.strip("/") and "db" in dict(parse_qsl(parts.query)):
+        raise ValueError(f"{shown} names a database twice; leave one of them out")
     if len(hosts) > 1 and not kind:
         raise ValueError(f"{shown} names several hosts; write redis+cluster:// for a cluster, redis+sentinel:// for it")
     _check_path(parts.path.strip("/"), kind, shown)

@@ -406,6 +406,8 @@ def check_url(url: str) -> None:
         parse_url(url)
     except (ValueError, TypeError, AttributeError):
         raise MessagingValueError(f"{_shown(url)} is no URL of a server; {way_out}") from None
+    if parts.scheme == "unix" and parts.netloc.rpartition("@")[2]:  # redis-py would pass over the first part
+        raise MessagingValueError(f"{_shown(url)}: a path has three slashes before it; {way_out}")
     db = parts.path.strip("/")
     # redis-py takes database 0 when it can't read the number: messages would go to another place than was asked for.
     if not port_is_good or (parts.scheme != "unix" and db and not db.isdecimal()):
