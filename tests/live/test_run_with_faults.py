@@ -1,503 +1,169 @@
-"""Runs with faults, on real servers: what was done is in the result to the message, and nothing of it is left."""
+"""Runs with faults, on real servers: what was done is in the result to the message, and nothing of it is left.
+
+Those of links, disks, clients, failovers and Runners have files of their own. Most runs are shared: each has several
+faults, and several go on at the same time.
+"""
 
 import signal
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+from faulty_runs import ENGINES, LOAD, ONE_CONSUMER, WORK, FaultyRun, Told, as_long, side_by_side
 from processes import Place, sound
 
 from ombdriver.bench.servers.own_clock import faketime_library
-from tests.missing import missing
 
-LOAD = """
-topics: 1
-partitionsPerTopic: 1
-messageSize: 100
-subscriptionsPerTopic: 1
-producersPerTopic: 1
-producerRate: 500
-warmupDuration: 1s
-sampleInterval: 200ms
-drainTimeout: 20s
-"""
-ONE_CONSUMER = "consumerPerSubscription: 1\n"
-WORK = "consumerPerSubscription: 2\nconsumerWork: 1ms\n"
-ENGINES = ("valkey", "redis")
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(240)
 
-
-def faults(
-    place: Place,
-    entries: str,
-    duration: str = "7s",
-    server: str = "engine: valkey",
-    streams: str = "{}",
-    more: str = ONE_CONSUMER,
-    client: str = "{}",
-    load: str = LOAD,
-) -> dict[str, Any]:
-    """The result of a run with these faults."""
-    place.write(f"{load}{more}testDuration: {duration}\nfaults: {entries}\n")
-    place.write(
-        f"name: s\ndriver: redis-streams\nserver: {{{server}}}\nclient: {client}\nstreams: {streams}\n", "s.yaml"
-    )
-    finished = place.run("run", "w.yaml", "--setup", "s.yaml", "--plain")
-    assert sound(finished.returncode), finished.stderr
-    (result,) = place.results()
-    for path in (place.folder / "results").iterdir():
-        path.unlink()
-    return result
-
-
-def only(result: dict[str, Any]) -> dict[str, Any]:
-    """Its only injection, which went well."""
-    (one,) = result["faults"]["injections"]
-    assert one["error"] is None
-    assert accounts_add_up(result)
-    return dict(one)
-
-
-def accounts_add_up(result: dict[str, Any]) -> bool:
-    """Whether every message of each group has become something."""
-    return all(
-        each["acknowledged"] + each["recovered"]
-        == each["received"] + each["lost"] + each["trimmed"] + each["undelivered"]
-        for each in result["delivery"]
-    )
-
-
-def rules(result: dict[str, Any]) -> set[str]:
-    """The rules that say something of a run, but those of this machine."""
-    return {each["rule"] for each in result["verdict"]["reasons"] if each["status"] != "INVALID"}
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(
-    ("config", "data", "lost_allowed"),
-    [
-        ("{}", "kept", True),
-        ("{appendonly: yes, appendfsync: always}", "kept", False),
-        ("{appendonly: yes, appendfsync: always}", "lost", True),
-    ],
-)
-def test_a_server_that_is_killed_comes_back(
-    place: Place, engine: str, config: str, data: str, lost_allowed: bool
-) -> None:
-    """With what it had on its disk; the outage is as long as it was down, and what was synced is not lost."""
-    entry = f"{{at: 2s, kill: primary, restartAfter: 3s, data: {data}}}"  # longer than a busy machine stalls
-
-    result = faults(place, f"[{entry}]", "9s", server=f"engine: {engine}, config: {config}")
-
-    one = only(result)
-    assert one["hit"] == ["primary-1"]
-    assert one["dataLost"] is (config == "{}" or data == "lost")
-    assert one["healedSeconds"] - one["injectedSeconds"] > 2.99  # each is told to the ms
-    assert one["outageSeconds"] > 2.5
-    assert one["hadEffect"]
-    assert result["delivery"][0]["trimmed"] == 0
-    if not lost_allowed:
-        assert one["promisesNoLoss"]
-        assert result["delivery"][0]["lost"] == 0
-    assert not rules(result) & {"lost", "achieved", "errors", "rateTrend", "latencyTrend"}
-    assert result["delivery"][0]["lost"] == sum(group["lost"] for group in one["groups"])
-
-
-def test_what_waited_for_the_disk_survives_a_crash_between_two_fsyncs(place: Place) -> None:
-    """With `appendfsync: everysec`, by WAITAOF: a message is acknowledged when it is on disk, and is not lost then."""
-    result = faults(
-        place,
-        "[{at: 2s, for: 3s, pause: consumers}, {at: 4s, kill: primary, restartAfter: 500ms}]",
-        "9s",
-        server="engine: valkey, config: {appendonly: yes}",
-        streams="{waitAof: primary}",
-    )
-
-    assert [one["error"] for one in result["faults"]["injections"]] == [None, None]
-    assert [one["promisesNoLoss"] for one in result["faults"]["injections"]] == [True, True]
-    assert result["delivery"][0]["lost"] == 0
-    assert accounts_add_up(result)
-    assert (result["faults"]["durability"], result["faults"]["replicas"]) == ("fsync", 0)
-
-
-def test_messages_that_nobody_had_read_are_lost_with_the_memory_of_a_server(place: Place) -> None:
-    """To the message: consumers stand still while the server dies and comes back empty."""
-    entries = "[{at: 2s, for: 3s, pause: consumers}, {at: 3s, kill: primary, restartAfter: 200ms}]"
-
-    result = faults(place, entries, "8s")
-
-    (delivery,) = result["delivery"]
-    assert delivery["lost"] > 100
-    assert delivery["trimmed"] == 0
-    assert accounts_add_up(result)
-    assert delivery["lost"] == result["faults"]["totals"]["lost"]
-    assert {each["kind"] for each in result["caveats"]} >= {"faultLoss"}
-    assert "lost" not in rules(result)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_pause_is_an_outage_of_its_length_and_loses_nothing(place: Place, engine: str) -> None:
-    """The server hangs, and answers all when it goes on."""
-    result = faults(place, "[{at: 2s, for: 1500ms, pause: primary}]", server=f"engine: {engine}")
-
-    one = only(result)
-    assert one["outageSeconds"] == pytest.approx(1.5, abs=0.6)
-    assert one["groups"][0]["outageSeconds"] == pytest.approx(1.5, abs=0.6)
-    assert (one["failed"], one["indeterminate"], one["groups"][0]["lost"]) == (0, 0, 0)
-    assert one["promisesNoLoss"]
-
-
-def test_consumers_that_are_paused_catch_up(place: Place) -> None:
-    """Publishing goes on, delivery does not."""
-    result = faults(place, "[{at: 2s, for: 1500ms, pause: consumers of group-1}]")
-
-    one = only(result)
-    assert [name.split(" ")[2] for name in one["hit"]] == ["(consume)"]
-    assert one["groups"][0]["outageSeconds"] == pytest.approx(1.5, abs=0.6)
-    assert one["outageSeconds"] < one["groups"][0]["outageSeconds"]
-    assert result["delivery"][0]["lost"] == 0
-
-
-@pytest.mark.parametrize(
-    ("streams", "engine"), [("{reclaimAfterMs: 500}", "valkey"), ("{reclaimAfterMs: 500}", "redis"), ("{}", "valkey")]
-)
-def test_what_a_consumer_had_when_it_was_killed_is_delivered_by_others_or_when_it_is_back(
-    place: Place, streams: str, engine: str
-) -> None:
-    """A backlog has given it a batch that takes a while; nothing is lost, and what had been delivered comes twice."""
-    entries = "[{at: 2s, for: 1s, pause: consumers}, {at: 3100ms, kill: consumer 1 of group-1, restartAfter: 2s}]"
-
-    result = faults(place, entries, "8s", server=f"engine: {engine}", streams=streams, more=WORK)
-
-    pause, kill = result["faults"]["injections"]
-    assert (pause["error"], kill["error"], kill["hit"]) == (None, None, ["consumer 1 of group-1"])
-    assert kill["promisesNoLoss"]
-    assert kill["healedSeconds"] - kill["injectedSeconds"] > 1.99
-    (delivery,) = result["delivery"]
-    assert (delivery["lost"], delivery["undelivered"]) == (0, 0)
-    assert accounts_add_up(result)
-    assert ("claimed" in result["counters"]) is (streams != "{}")
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("who", ["producers", "consumers of group-1", "clients"])
-@pytest.mark.parametrize("client", ["{}", "{consumer: runner}"])
-def test_workers_that_are_killed_come_back_to_their_work(place: Place, engine: str, who: str, client: str) -> None:
-    """What they had done is known to the message; what was in flight is unknown, what was acknowledged is not lost.
-
-    Every message that was due is accounted for, though those of the time without producers are sent late.
-    """
-    entry = f"{{at: 2s, kill: {who}, restartAfter: 1s}}"
-
-    result = faults(place, f"[{entry}]", "9s", server=f"engine: {engine}", client=client)
-
-    one = only(result)
-    assert all(name.startswith("worker ") for name in one["hit"])
-    assert len(one["hit"]) == (2 if who == "clients" else 1)
-    assert one["hadEffect"]
-    assert one["promisesNoLoss"]
-    (delivery,) = result["delivery"]
-    assert (delivery["lost"], delivery["undelivered"]) == (0, 0)
-    totals = result["totals"]
-    assert totals["published"] + totals["publishErrors"] == 9 * 500
-    assert (totals["unsent"], totals["unanswered"]) == (0, 0)
-    if who != "consumers of group-1":
-        assert one["outageSeconds"] > 0.9
-    if who != "producers":
-        assert one["groups"][0]["outageSeconds"] > 0.9
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(
-    "entry",
-    [
-        "{at: 2s, for: 1s, clientPause: write}",
-        "{at: 2s, for: 1s, clientPause: all}",
-        "{at: 2s, for: 1s, maxmemory: reached}",
-        "{at: 2s, bgsave: primary}",
-        "{at: 2s, bgrewriteaof: node 1}",
-    ],
-)
-def test_what_commands_of_the_server_do_is_undone(place: Place, engine: str, entry: str) -> None:
-    """Messages are held up or refused meanwhile; none that was acknowledged is lost."""
-    result = faults(place, f"[{entry}]", server=f"engine: {engine}, config: {{appendonly: yes}}")
-
-    one = only(result)
-    assert result["delivery"][0]["lost"] == 0
-    assert one["promisesNoLoss"]
-    if "clientPause" in entry:
-        assert one["outageSeconds"] > 0.5
-    if "maxmemory" in entry:
-        assert one["failed"] > 100
-    assert "lost" not in rules(result)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("topology", ["sentinel", "cluster, replicas: 1"])
-def test_a_replica_takes_over_in_order(place: Place, engine: str, topology: str) -> None:
-    """Those that were asked are named, and the run goes on."""
-    result = faults(place, "[{at: 3s, failover: ordered}]", "12s", server=f"engine: {engine}, topology: {topology}")
-
-    (one,) = result["faults"]["injections"]
-    if topology == "sentinel" and one["error"]:  # this machine has stalled, and Sentinels do nothing for a while (tilt)
-        assert one["error"].endswith("nobody took over within 15 s")
-        assert "faultFailed" in rules(result)
-        return
-    assert one["error"] is None
-    assert accounts_add_up(result)
-    old, new = one["hit"]
-    assert old.startswith("primary-")
-    assert new == f"replica-{old.partition('-')[2]}-1"
-    assert result["totals"]["published"] > 3000
-    assert "lost" not in rules(result)
-
-
-@pytest.mark.parametrize("topology", ["sentinel", "cluster, replicas: 1"])
-def test_a_replica_takes_over_from_a_primary_that_is_killed(place: Place, topology: str) -> None:
-    """And the old primary comes back behind it."""
-    result = faults(
-        place, "[{at: 3s, kill: primary, restartAfter: 8s}]", "16s", server=f"engine: valkey, topology: {topology}"
-    )
-
-    one = only(result)
-    assert one["hit"][0].startswith("primary-")
-    assert result["totals"]["published"] > 3000
-    assert result["delivery"][0]["trimmed"] == 0
-
-
-CLUSTER_LOAD = LOAD.replace("partitionsPerTopic: 1", "partitionsPerTopic: 3")
-"""A partition for each primary of a cluster, where they are balanced."""
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("what", ["kill", "failover"])
-def test_a_fault_finds_who_has_a_partition(place: Place, engine: str, what: str) -> None:
-    """The primary of each partition is another one; by the name of who was hit, all three are met one by one.
-
-    What the ledger proves lost is of the partitions that were hit; the others went on.
-    """
-    entry = {"kill": "kill: primary of {}, restartAfter: 1s", "failover": "failover: ordered, on: primary of {}"}[what]
-    entries = ", ".join(f"{{at: {2 + 4 * n}s, {entry.format(n)}}}" for n in range(3))
-
-    result = faults(
-        place,
-        f"[{entries}]",
-        "14s",
-        server=f"engine: {engine}, topology: cluster, replicas: 1",
-        streams="{placement: balanced}",
-        load=CLUSTER_LOAD,
-    )
-
-    injections = result["faults"]["injections"]
-    assert [one["error"] for one in injections] == [None] * 3
-    assert {one["hit"][0] for one in injections} == {"primary-1", "primary-2", "primary-3"}
-    assert accounts_add_up(result)
-    assert result["delivery"][0]["lost"] == result["faults"]["totals"]["lost"]
-    assert result["totals"]["published"] > 4000
-    assert "lost" not in rules(result)
-
-
-def test_the_shipped_cluster_loses_what_its_ledger_proves_when_a_primary_dies(place: Place) -> None:
-    """A replica takes over after the time-out of the nodes; a third of the messages waits meanwhile."""
-    place.write(
-        f"{CLUSTER_LOAD}{ONE_CONSUMER}testDuration: 16s\nfaults: [{{at: 3s, kill: node 1, restartAfter: 8s}}]\n"
-    )
-    finished = place.run("run", "w.yaml", "--setup", "valkey-cluster-3x2", "--plain")
-    assert sound(finished.returncode), finished.stderr
-    (result,) = place.results()
-
-    one = only(result)
-    assert one["hit"] == ["primary-1"]
-    assert one["hadEffect"]
-    assert result["delivery"][0]["lost"] == one["groups"][0]["lost"]
-    assert result["delivery"][0]["trimmed"] == 0
-    assert result["totals"]["published"] > 5000
-    assert "lost" not in rules(result)
-
-
-@pytest.mark.parametrize(
-    ("engine", "atomic", "client"),
-    [
-        ("valkey", "", "{}"),
-        ("redis", "", "{}"),
-        ("valkey", ", atomic: true", "{}"),
-        ("valkey", "", "{consumer: runner}"),
-    ],
-)
-def test_partitions_move_to_other_primaries_under_load(place: Place, engine: str, atomic: str, client: str) -> None:
-    """One after the other, and all that a primary has by then: no message is lost, none comes twice as another."""
-    entries = [
-        f"{{at: 2s, migrateSlots: primary of 0{atomic}}}",
-        f"{{at: 4s, migrateSlots: primary 2, to: primary 3{atomic}}}",
-        f"{{at: 6s, migrateSlots: primary 3{atomic}}}",
-    ]
-
-    result = faults(
-        place,
-        f"[{', '.join(entries)}]",
-        "10s",
-        server=f"engine: {engine}, topology: cluster",
-        streams="{placement: balanced}",
-        load=LOAD.replace("partitionsPerTopic: 1", "partitionsPerTopic: 6"),
-        client=client,
-    )
-
-    injections = result["faults"]["injections"]
-    assert [one["error"] for one in injections] == [None] * 3
-    assert injections[1]["hit"] == ["primary-2", "primary-3"]
-    assert injections[2]["hit"] == ["primary-3", "primary-1"]
-    assert all(one["promisesNoLoss"] for one in injections)
-    (delivery,) = result["delivery"]
-    assert (delivery["lost"], delivery["trimmed"], delivery["undelivered"], delivery["duplicated"]) == (0, 0, 0, 0)
-    assert accounts_add_up(result)
-    assert result["totals"]["published"] > 4_500
-
-
-def test_a_migration_that_a_server_does_not_know_is_told(place: Place) -> None:
-    """With the server's own words; the run goes on, and is PARTIAL."""
-    result = faults(
-        place,
-        "[{at: 1s, migrateSlots: primary, atomic: true}]",
-        "4s",
-        server="engine: redis, topology: cluster",
-    )
-
-    (one,) = result["faults"]["injections"]
-    assert "could not be moved to primary-" in one["error"]
-    assert result["verdict"]["status"] == "PARTIAL"
-    assert result["delivery"][0]["lost"] == 0
-
-
-RUNNER_WORK = "consumerPerSubscription: 2\n"
 SYNCED = "config: {appendonly: yes, appendfsync: always}"
 
+# -- one server that has a disk --------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(
-    "entry",
-    [
-        "{at: 2s, kill: primary, restartAfter: 1s}",
-        "{at: 2s, for: 1500ms, pause: primary}",
-        "{at: 2s, for: 1500ms, link: {between: [clients, primary], down: true}}",
-        "{at: 2s, for: 1500ms, link: {between: [clients, primary], swallow: true}}",
-        "{at: 2s, for: 1500ms, pause: consumers}",
-        "{at: 2s, kill: consumer 1 of group-1, restartAfter: 1s}",
-    ],
-)
-def test_runners_of_the_library_lose_nothing(place: Place, engine: str, entry: str) -> None:
-    """A run that consumes through them: all that was acknowledged arrives, whatever is between."""
-    result = faults(
-        place, f"[{entry}]", "9s", f"engine: {engine}, {SYNCED}", more=RUNNER_WORK, client="{consumer: runner}"
-    )
-
-    one = only(result)
-    (delivery,) = result["delivery"]
-    assert one["promisesNoLoss"]
-    assert (delivery["lost"], delivery["undelivered"], delivery["trimmed"]) == (0, 0, 0)
-    assert result["setup"]["client"] == {"consumer": "runner"}
-    assert "lost" not in rules(result)
+OF_A_SERVER = {
+    "pause": "{at: 2s, for: 1500ms, pause: primary}",
+    "writes wait": "{at: 6s, for: 1s, clientPause: write}",
+    "all wait": "{at: 9s, for: 1s, clientPause: all}",
+    "memory": "{at: 12s, for: 1s, maxmemory: reached}",
+    "snapshot": "{at: 15s, bgsave: primary}",
+    "rewrite": "{at: 17s, bgrewriteaof: node 1}",
+    "consumers": "{at: 19s, for: 1500ms, pause: consumers of group-1}",
+    "kept": "{at: 23s, kill: primary, restartAfter: 3s}",  # longer than a busy machine stalls
+    "lost": "{at: 30s, kill: primary, restartAfter: 3s, data: lost}",
+}
+HARMLESS = [name for name in OF_A_SERVER if name != "lost"]
 
 
-def test_what_a_runner_had_when_it_was_killed_is_taken_over_by_the_others(place: Place) -> None:
-    """After the time that the setup says, by their leases; nothing is lost."""
-    entries = "[{at: 2s, for: 1s, pause: consumers}, {at: 3100ms, kill: consumer 1 of group-1}]"
-
-    result = faults(place, entries, "9s", streams="{reclaimAfterMs: 500}", more=WORK, client="{consumer: runner}")
-
-    assert [one["error"] for one in result["faults"]["injections"]] == [None, None]
-    (delivery,) = result["delivery"]
-    assert (delivery["lost"], delivery["undelivered"]) == (0, 0)
-    assert accounts_add_up(result)
-    assert result["counters"]["claimed"] > 0
-
-
-AOF = "config: {appendonly: yes, appendfsync: FSYNC}"
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
+    """A server of each engine that is met by one fault after the other, and then loses its data."""
+    runs = {engine: FaultyRun(OF_A_SERVER, "37s", f"engine: {engine}, {SYNCED}") for engine in ENGINES}
+    return side_by_side(tmp_path_factory.mktemp("servers"), runs)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(
-    ("shape", "fsync", "outage_s", "fails"),
-    [
-        ("{fsyncDelay: 1h}", "always", 1.5, False),
-        ("{fsyncDelay: 0s}", "always", None, False),
-        ("{fsyncError: EIO}", "always", 1.5, None),
-        ("{full: true}", "always", 1.5, None),
-        ("{full: true}", "everysec", 1.0, True),
-        ("{fsyncError: ENOSPC}", "everysec", None, True),
-    ],
-)
-def test_a_disk_that_is_slow_full_or_broken_is_an_outage_and_loses_nothing(
-    place: Place, engine: str, shape: str, fsync: str, outage_s: float | None, fails: bool | None
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_waited_for_the_disk_outlives_what_happens_to_its_server(
+    servers: Mapping[str, Told], engine: str, name: str
 ) -> None:
-    """At least while it lasts; a server that ends for it is started again, and one that waits or refuses goes on."""
-    server = f"engine: {engine}, {AOF.replace('FSYNC', fsync)}"
+    """Whatever it was: none that was acknowledged is lost, as was promised."""
+    one = servers[engine][name]
 
-    result = faults(place, f"[{{at: 2s, for: 1500ms, disk: {shape}}}]", "9s", server=server)
-
-    one = only(result)
-    assert one["hit"] == ["primary-1"]
-    assert result["delivery"][0]["lost"] == 0
-    assert not one["dataLost"]
-    if outage_s is not None:
-        assert one["outageSeconds"] > outage_s - 0.1
-    if fails is not None:
-        assert bool(one["failed"]) is fails
-    assert one["promisesNoLoss"] is (fsync == "always")
+    assert one["promisesNoLoss"]
+    assert (one["groups"][0]["lost"], one["groups"][0]["undelivered"], one["dataLost"]) == (0, 0, False)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("fsync", ["always", "no"])
-def test_a_loss_of_power_takes_what_was_acknowledged_and_not_on_the_disk(place: Place, engine: str, fsync: str) -> None:
-    """Nothing with `appendfsync: always`; consumers stand still meanwhile, so that what is gone was not read before."""
-    entries = "[{at: 2s, for: 4s, pause: consumers}, {at: 4s, powerLoss: primary, restartAfter: 500ms}]"
+@pytest.mark.parametrize("name", ["pause", "writes wait", "all wait", "kept", "lost"])
+def test_an_outage_is_as_long_as_its_fault(servers: Mapping[str, Told], engine: str, name: str) -> None:
+    """The server hangs, holds messages up, or is down."""
+    one = servers[engine][name]
 
-    result = faults(place, entries, "9s", server=f"engine: {engine}, {AOF.replace('FSYNC', fsync)}")
-
-    assert [one["error"] for one in result["faults"]["injections"]] == [None, None]
-    assert accounts_add_up(result)
-    (delivery,) = result["delivery"]
-    assert (delivery["lost"] > 0) is (fsync == "no")
-    assert delivery["trimmed"] == 0
-    assert delivery["lost"] == result["faults"]["totals"]["lost"]
-    assert result["faults"]["injections"][1]["promisesNoLoss"] is (fsync == "always")
-    assert "lost" not in rules(result)
+    assert one["hadEffect"]
+    assert as_long(one["outageSeconds"], one)
+    if name == "pause":
+        assert as_long(one["groups"][0]["outageSeconds"], one)
+        assert (one["failed"], one["indeterminate"]) == (0, 0)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_loss_of_power_takes_what_a_slow_disk_had_not_synced_yet(place: Place, engine: str) -> None:
-    """With `appendfsync: everysec`: what was acknowledged since the last fsync, and the account says so."""
-    entries = (
-        "[{at: 2s, for: 5s, pause: consumers}, {at: 3s, for: 3s, disk: {fsyncDelay: 1h}},"
-        " {at: 4500ms, powerLoss: primary, restartAfter: 500ms}]"
-    )
+def test_a_server_that_may_take_no_more_memory_refuses_messages(servers: Mapping[str, Told], engine: str) -> None:
+    """Until it may again; the run goes on to its end, as it would not where the load had filled the server."""
+    told = servers[engine]
 
-    result = faults(place, entries, "10s", server=f"engine: {engine}, config: {{appendonly: yes}}")
-
-    assert [one["error"] for one in result["faults"]["injections"]] == [None, None, None]
-    assert accounts_add_up(result)
-    (delivery,) = result["delivery"]
-    assert delivery["lost"] > 100
-    assert delivery["trimmed"] == 0
-    assert not result["faults"]["injections"][2]["promisesNoLoss"]
-    assert not result["faults"]["injections"][2]["dataLost"]
+    assert told["memory"]["failed"] > 100
+    assert not told.result["partial"]
+    assert "serverMemory" not in told.rules
 
 
-def test_a_clock_that_jumps_lets_others_take_what_is_pending(place: Place) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_consumers_that_are_paused_catch_up(servers: Mapping[str, Told], engine: str) -> None:
+    """Publishing goes on, delivery does not."""
+    one = servers[engine]["consumers"]
+
+    assert [name.split(" ")[2] for name in one["hit"]] == ["(consume)"]
+    assert as_long(one["groups"][0]["outageSeconds"], one)
+    assert one["outageSeconds"] < one["groups"][0]["outageSeconds"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_server_that_is_killed_comes_back(servers: Mapping[str, Told], engine: str) -> None:
+    """With what it had on its disk, or without; what is lost then is the whole of what the run has lost."""
+    told = servers[engine]
+
+    assert [told[name]["hit"] for name in ("kept", "lost")] == [["primary-1"], ["primary-1"]]
+    assert [told[name]["dataLost"] for name in ("kept", "lost")] == [False, True]
+    assert not told["lost"]["promisesNoLoss"]
+    assert told.delivery["trimmed"] == 0
+    assert told.delivery["lost"] == told["lost"]["groups"][0]["lost"]
+    assert not told.rules & {"lost", "achieved", "errors", "rateTrend", "latencyTrend"}
+
+
+# -- what nobody had read --------------------------------------------------------------------------------------------
+
+UNREAD = {
+    "consumers": "{at: 2s, for: 5s, pause: consumers}",
+    "kill": "{at: 3s, kill: primary, restartAfter: 3s}",
+}
+BETWEEN_FSYNCS = {
+    "consumers": "{at: 2s, for: 3s, pause: consumers}",
+    "kill": "{at: 4s, kill: primary, restartAfter: 500ms}",
+}
+
+
+@pytest.fixture(scope="module")
+def unread(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
+    """Servers that die while consumers stand still: those of memory alone, and one whose messages wait for its disk."""
+    memory = {engine: FaultyRun(UNREAD, "10s", f"engine: {engine}") for engine in ENGINES}
+    waits = FaultyRun(BETWEEN_FSYNCS, "9s", "engine: valkey, config: {appendonly: yes}", streams="{waitAof: primary}")
+    return side_by_side(tmp_path_factory.mktemp("unread"), {**memory, "waits": waits})
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_messages_that_nobody_had_read_are_lost_with_the_memory_of_a_server(
+    unread: Mapping[str, Told], engine: str
+) -> None:
+    """To the message: consumers stand still while the server dies and comes back empty."""
+    told = unread[engine]
+
+    assert told["consumers"]["hadEffect"]
+    assert told["kill"]["dataLost"]
+    assert told.delivery["lost"] > 100
+    assert told.delivery["trimmed"] == 0
+    assert told.delivery["lost"] == told.result["faults"]["totals"]["lost"]
+    assert told.caveats >= {"faultLoss"}
+    assert "lost" not in told.rules
+
+
+def test_what_waited_for_the_disk_survives_a_crash_between_two_fsyncs(unread: Mapping[str, Told]) -> None:
+    """With `appendfsync: everysec`, by WAITAOF: a message is acknowledged when it is on disk, and is not lost then."""
+    told = unread["waits"]
+
+    assert [told[name]["promisesNoLoss"] for name in BETWEEN_FSYNCS] == [True, True]
+    assert told.delivery["lost"] == 0
+    assert (told.result["faults"]["durability"], told.result["faults"]["replicas"]) == ("fsync", 0)
+
+
+# -- clocks ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_clock_that_jumps_lets_others_take_what_is_pending(tmp_path: Path) -> None:
     """Ahead by an hour, and a consumer that has just died looks idle for so long; without that nobody would claim."""
     if faketime_library() is None:
-        missing("no libfaketime; install it (Debian's package faketime)")
-    entries = (
-        "[{at: 2s, for: 1s, pause: consumers}, {at: 3100ms, kill: consumer 1 of group-1, restartAfter: 9s},"
-        " {at: 4s, for: 6s, clock: {step: 1h}}]"
-    )
+        pytest.skip("libfaketime is not installed")
+    entries = {
+        "pause": "{at: 2s, for: 1s, pause: consumers}",
+        "kill": "{at: 3100ms, kill: consumer 1 of group-1, restartAfter: 7s}",
+        "clock": "{at: 4s, for: 5s, clock: {step: 1h}}",
+    }
+    run = FaultyRun(entries, "11s", streams="{reclaimAfterMs: 12000}", readers=WORK)
 
-    result = faults(place, entries, "13s", streams="{reclaimAfterMs: 12000}", more=WORK)
+    told = side_by_side(tmp_path, {"run": run})["run"]
 
-    assert [one["error"] for one in result["faults"]["injections"]] == [None, None, None]
-    assert result["faults"]["injections"][2]["hit"] == ["primary-1"]
-    assert (result["delivery"][0]["lost"], result["delivery"][0]["undelivered"]) == (0, 0)
-    assert result["counters"]["claimed"] > 0
-    assert accounts_add_up(result)
+    assert [told[name]["hit"] for name in ("kill", "clock")] == [["consumer 1 of group-1"], ["primary-1"]]
+    assert (told.delivery["lost"], told.delivery["undelivered"]) == (0, 0)
+    assert told.result["counters"]["claimed"] > 0
 
 
 def test_a_server_that_can_not_have_a_clock_of_its_own_is_refused(place: Place) -> None:
@@ -513,28 +179,38 @@ def test_a_server_that_can_not_have_a_clock_of_its_own_is_refused(place: Place) 
     assert "server.sh does not start with libfaketime" in said or "install it (Debian's package faketime)" in said
 
 
-def test_a_replica_that_is_paused_is_told_as_no_effect(place: Place) -> None:
-    """Nobody waits for it."""
-    server = "engine: valkey, topology: replicated"
-    result = faults(place, "[{at: 3s, for: 500ms, pause: replica 1}]", server=server)
-
-    one = only(result)
-    if result["verdict"]["status"] != "INVALID":  # else this machine's own pauses may look like an effect
-        assert not one["hadEffect"]
-        assert "faultNoEffect" in {each["kind"] for each in result["caveats"]}
+# -- what is not felt, or not done -----------------------------------------------------------------------------------
 
 
-def test_a_hook_that_fails_is_told_and_the_run_is_partial(place: Place) -> None:
-    """What was asked for was not done; what it said is in the message."""
-    script = place.write("#!/bin/sh\necho no such bridge >&2\nexit 7\n", "break.sh")
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
+    """A fault that nobody feels, and one that fails."""
+    folder = tmp_path_factory.mktemp("odd")
+    script = folder / "break.sh"
+    script.write_text("#!/bin/sh\necho no such bridge >&2\nexit 7\n")
     script.chmod(0o755)
+    idle = FaultyRun({"pause": "{at: 3s, for: 500ms, pause: replica 1}"}, "6s", "engine: valkey, topology: replicated")
+    hook = FaultyRun({"hook": f"{{at: 1s, hook: {script}}}"}, "3s")
+    return side_by_side(folder, {"idle": idle, "hook": hook})
 
-    result = faults(place, "[{at: 1s, hook: ./break.sh}]", "3s")
 
-    (one,) = result["faults"]["injections"]
-    assert one["error"] == "./break.sh ended with exit code 7: no such bridge"
-    assert result["verdict"]["status"] == "PARTIAL"
-    assert "faultFailed" in rules(result)
+def test_a_replica_that_is_paused_is_told_as_no_effect(odd: Mapping[str, Told]) -> None:
+    """Nobody waits for it."""
+    told = odd["idle"]
+
+    one = told["pause"]
+    if told.result["verdict"]["status"] != "INVALID":  # else this machine's own pauses may look like an effect
+        assert not one["hadEffect"]
+        assert "faultNoEffect" in told.caveats
+
+
+def test_a_hook_that_fails_is_told_and_the_run_is_partial(odd: Mapping[str, Told]) -> None:
+    """What was asked for was not done; what it said is in the message."""
+    told = odd["hook"]
+
+    assert told.tried("hook")["error"].endswith("break.sh ended with exit code 7: no such bridge")
+    assert told.result["verdict"]["status"] == "PARTIAL"
+    assert "faultFailed" in told.rules
 
 
 def test_a_hook_breaks_and_mends_on_a_server_of_the_users(place: Place, valkey_url: str) -> None:

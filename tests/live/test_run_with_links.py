@@ -34,20 +34,27 @@ SHAPES = {
     "reset": entry("7s", "100ms", CUT.format(CLIENTS, "reset")),
     "swallow": entry("10s", "1500ms", CUT.format(CLIENTS, "swallow")),
     "latency": entry("15s", "1500ms", f"link: {{between: [{CLIENTS}], latency: 60ms, jitter: 10ms}}"),
+    "bandwidth": entry("19s", "1500ms", f"link: {{between: [{CLIENTS}], bandwidth: 20KB}}"),
 }
 
 
 @pytest.fixture(scope="module")
 def of_one_server(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
     """A run on each engine whose clients are cut off from it in several ways, one after the other."""
-    runs = {engine: FaultyRun(SHAPES, "19s", f"engine: {engine}") for engine in ENGINES}
+    runs = {engine: FaultyRun(SHAPES, "25s", f"engine: {engine}") for engine in ENGINES}
     return side_by_side(tmp_path_factory.mktemp("one"), runs)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("shape", "is_cut", "unknown"),
-    [("down", True, None), ("reset", False, None), ("swallow", True, True), ("latency", False, False)],
+    [
+        ("down", True, None),
+        ("reset", False, None),
+        ("swallow", True, True),
+        ("latency", False, False),
+        ("bandwidth", False, None),
+    ],
 )
 def test_a_link_of_clients_is_broken_and_mended(
     of_one_server: Mapping[str, Told], engine: str, shape: str, is_cut: bool, unknown: bool | None

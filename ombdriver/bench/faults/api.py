@@ -280,6 +280,8 @@ class Fault(ABC):
     """The other keys that it takes."""
     LASTS: ClassVar[Literal["never", "always", "maybe"]] = "never"
     """Whether `for` belongs to it."""
+    LIMITS_MEMORY: ClassVar[bool] = False
+    """Whether servers are full by it while it lasts, so that this is no reason to end the run."""
 
     target: Target | None = None
     heals_after_ns: int | None = None

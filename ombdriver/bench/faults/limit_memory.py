@@ -14,6 +14,7 @@ class LimitMemory(Fault):
 
     OPTIONS = ("on",)
     LASTS = "always"
+    LIMITS_MEMORY = True
 
     def __init__(self, value: object, options: Mapping[str, object]) -> None:
         if value != REACHED:

@@ -9,6 +9,7 @@ import logging
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from ombdriver.bench.faults.api import Fault, FaultError, FaultServer
@@ -404,14 +405,21 @@ class FaultInjector:
         plan: the run.
         system: its processes.
         on_wiped: called when a server has come back without data; `partly`: without what no fsync had covered.
+        limiting: what lasts as long as a fault by which servers are full.
 
     Attributes:
         records: what was injected so far, in the order of the injections.
     """
 
-    def __init__(self, plan: Plan, system: RunSystem, on_wiped: OnWiped = lambda *, partly: None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        system: RunSystem,
+        on_wiped: OnWiped = lambda *, partly: None,
+        limiting: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> None:
         self._injections = schedule(plan.faults, plan.test_ns)
-        self._system, self._on_wiped = system, on_wiped
+        self._system, self._on_wiped, self._limiting = system, on_wiped, limiting
         self._tasks: list[asyncio.Task[None]] = []
         self._start_ns = 0
         self._over = asyncio.Event()
@@ -457,6 +465,10 @@ class FaultInjector:
         if not await self._until(one.at_ns):
             return
         fault = one.spec.make()
+        with self._limiting() if fault.LIMITS_MEMORY else contextlib.nullcontext():
+            await self._inject(number, one, fault)
+
+    async def _inject(self, number: int, one: Injection, fault: Fault) -> None:
         injected_ns, healed_ns = self._now_ns(), None
         hit: Sequence[str] = ()
         errors: list[str] = []

@@ -8,8 +8,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ombdriver.bench.drivers.sample import ServerMemory
 from ombdriver.bench.load.retention import entry_bytes
@@ -160,6 +160,7 @@ class MemoryMonitor:
         self._rate = 0.0
         self._task: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[Sequence[ServerMemory]] | None = None
+        self._faults = self._changes = self._asked_at = 0
         self._short, self._begun = asyncio.Event(), asyncio.Event()
         self.shortage: str | None = None
 
@@ -181,6 +182,15 @@ class MemoryMonitor:
     async def wait(self) -> None:
         """Waits until memory is short."""
         await self._short.wait()
+
+    @contextlib.contextmanager
+    def limits_of_a_fault(self) -> Iterator[None]:
+        """As long as this lasts servers have limits that a fault has given them, and may be full by these."""
+        self._faults, self._changes = self._faults + 1, self._changes + 1
+        try:
+            yield
+        finally:
+            self._faults, self._changes = self._faults - 1, self._changes + 1
 
     async def aclose(self) -> None:
         """Ends the looks."""
@@ -206,6 +216,8 @@ class MemoryMonitor:
 
     def _look(self, servers: Sequence[ServerMemory]) -> float:
         machine = self._machine() if self._machine is not None else None
+        if self._faults:
+            servers = [replace(each, limit=None) for each in servers]
         shortage, wait_s = self._forecast.add(time.monotonic(), memory_uses(servers, machine), self._rate)
         if shortage is not None and self.shortage is None:
             estimate = format_size(memory_estimate(self._plan))
@@ -220,8 +232,10 @@ class MemoryMonitor:
             return ()
         if self._asking is None:
             self._asking = asyncio.ensure_future(self._ask())
+            self._asked_at = self._changes
         await asyncio.wait([self._asking], timeout=CLOSE_LOOK_S)
         if not self._asking.done():
             return ()
         asked, self._asking = self._asking, None
-        return asked.result()
+        found = asked.result()
+        return found if self._asked_at == self._changes else ()  # else nobody knows whose limits these are

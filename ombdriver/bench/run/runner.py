@@ -165,7 +165,9 @@ async def run(
             measurement.sent_before_window,
             telemetry.add_worker,
         )
-        injector = FaultInjector(plan, system, measurement.note_wiped) if plan.faults else None
+        injector = (
+            FaultInjector(plan, system, measurement.note_wiped, memory.limits_of_a_fault) if plan.faults else None
+        )
         controller = Controller(plan, phases, measurement, stop, abort, search, backlog, injector)
         failure: OmbdriverError | None = None
         try:

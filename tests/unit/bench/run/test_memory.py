@@ -1,12 +1,23 @@
 """When a phase has to end since memory is short: looks at servers and at a machine, on a clock of the test's."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 import pytest
+from small_plan import plan_of
 
 from ombdriver.bench.drivers.redis_streams.memory import read_memory
 from ombdriver.bench.drivers.sample import ServerMemory
-from ombdriver.bench.run.memory import CLOSE_LOOK_S, LOOK_S, MACHINE_RESERVE, MemoryForecast, MemoryUse, memory_uses
+from ombdriver.bench.run.memory import (
+    CLOSE_LOOK_S,
+    LOOK_S,
+    MACHINE_RESERVE,
+    MemoryForecast,
+    MemoryMonitor,
+    MemoryUse,
+    memory_uses,
+)
+from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.telemetry.machine import Memory
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -143,3 +154,31 @@ def test_buffers_of_replicas_do_not_count_and_nothing_said_is_nothing_known() ->
 
     assert found == ServerMemory("h:1", 400, 600)
     assert read_memory(b"# Memory\r\n", "h:1") is None
+
+
+async def test_a_server_that_is_full_by_a_fault_does_not_end_the_run() -> None:
+    """Nor does what was asked before the fault and answered in it, or asked in it and answered after that."""
+    answered = asyncio.Event()
+    full = [ServerMemory("h:1", GIB, GIB)]
+
+    async def ask() -> Sequence[ServerMemory]:
+        await answered.wait()
+        return full
+
+    monitor = MemoryMonitor(plan_of(Setup.parse("{name: m, driver: memory}", "m.yaml")), ask, None)
+    begun_before = asyncio.ensure_future(monitor._servers())
+    await asyncio.sleep(0)
+    with monitor.limits_of_a_fault():
+        answered.set()
+        assert await begun_before == ()
+        assert await monitor._servers() == full
+        monitor._look(full)
+        answered.clear()
+        begun_in_it = asyncio.ensure_future(monitor._servers())
+        await asyncio.sleep(0)
+    answered.set()
+    assert await begun_in_it == ()
+    assert monitor.shortage is None
+
+    monitor._look(await monitor._servers())
+    assert monitor.shortage is not None
