@@ -30,9 +30,12 @@ from tests.limits import paused_limit
 from tests.missing import missing
 from tests.order import group_of, spread
 
-# How long an example takes is no property, least of all on a busy machine. With CI set, hypothesis would try the same
-# examples for ever; there the seed comes from the commit (`.ci/run`).
-hypothesis.settings.register_profile("here", deadline=None, derandomize=False)
+# How long an example takes is no property, nor how long it takes to make one, least of all on a busy machine: unit
+# tests have what the others leave. With CI set, hypothesis would try the same examples for ever; there the seed comes
+# from the commit (`.ci/run`).
+hypothesis.settings.register_profile(
+    "here", deadline=None, derandomize=False, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("here")
 
 
