@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, PrivateAttr
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 from pydantic.alias_generators import to_camel
 
 from ombdriver.bench.load.retention import LEAST_ENTRIES, RetentionPolicy
@@ -108,7 +108,7 @@ def _age(value: object) -> int:
 LEAST_BATCH_NS, MOST_BATCH_NS = MS // 10, 100 * MS  # no longer than a sample interval may be short
 
 
-def _batch_interval(value: str | None) -> str | None:
+def _batch_interval(value: object) -> object:
     if value is not None and not LEAST_BATCH_NS <= parse_duration(value) <= MOST_BATCH_NS:
         raise ValueError(f"{quoted(value)} is out of range; write 0.1ms to 100ms")
     return value
@@ -149,7 +149,7 @@ class Client(CheckedModel):
         " by microseconds only; each takes a core, and a run is refused where none is left for server"
         " and consumers. `batched`: messages leave in batches, one each `batchInterval`.",
     )
-    batch_interval: Annotated[str | None, AfterValidator(_batch_interval)] = Field(
+    batch_interval: Annotated[str | None, BeforeValidator(_batch_interval)] = Field(
         None, description="With `pacing: batched`: the time between two batches, as `5ms`."
     )
 
