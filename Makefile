@@ -62,12 +62,12 @@ else
 endif
 
 test-live: $(VENV)/.installed-dev
-	$(PYTEST) $(SIDE_BY_SIDE) 7 $(PATIENT) -m 'not alone' tests/live
+	$(PYTEST) $(SIDE_BY_SIDE) 4 $(PATIENT) -m 'not alone' tests/live
 
 # What it says comes in one piece, since other tests say something meanwhile.
 test-unit: $(VENV)/.installed-dev
 	@mkdir -p build
-	nice $(PYTEST) $(SIDE_BY_SIDE) 2 $(PATIENT) tests/unit tests/public >build/$@.log 2>&1; code=$$?; \
+	nice -n 19 $(PYTEST) $(SIDE_BY_SIDE) 2 $(PATIENT) tests/unit tests/public >build/$@.log 2>&1; code=$$?; \
 	  cat build/$@.log; exit $$code
 
 test-alone: $(VENV)/.installed-dev
