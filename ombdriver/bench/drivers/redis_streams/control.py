@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from ombdriver.bench.drivers.redis_streams.errors import words_of
 from ombdriver.messaging.errors import NotSentError, OutcomeUnknownError, OutOfMemoryError, RedisError
 from ombdriver.messaging.transport.channel import Channel
 from ombdriver.messaging.transport.connection import Argument, pack
@@ -167,10 +168,10 @@ class Control:
                 self._end_refusal()
 
     def _begin_refusal(self, error: BaseException) -> None:
-        self.refusal = str(error)
+        self.refusal = words_of(error)
         if not self._refused:
             self._since_s = time.monotonic()
-            words = str(error).partition(". ")[0].rstrip(".")
+            words = self.refusal.partition(". ")[0].rstrip(".")
             is_known = self._told is not None and self._told[0] == words and self._since_s < self._told[1] + REFUSED_S
             if not is_known:
                 self._told = words, self._since_s
