@@ -184,12 +184,16 @@ def test_a_server_that_can_not_have_a_clock_of_its_own_is_refused(place: Place) 
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
-    """A fault that nobody feels, and one that fails."""
+    """Faults that nobody feels, and one that fails."""
     folder = tmp_path_factory.mktemp("odd")
     script = folder / "break.sh"
     script.write_text("#!/bin/sh\necho no such bridge >&2\nexit 7\n")
     script.chmod(0o755)
-    idle = FaultyRun({"pause": "{at: 3s, for: 500ms, pause: replica 1}"}, "6s", "engine: valkey, topology: replicated")
+    of_a_replica = {
+        "pause": "{at: 3s, for: 500ms, pause: replica 1}",
+        "kill": "{at: 5s, kill: replica 1, restartAfter: 500ms}",
+    }
+    idle = FaultyRun(of_a_replica, "8s", "engine: valkey, topology: replicated")
     hook = FaultyRun({"hook": f"{{at: 1s, hook: {script}}}"}, "3s")
     return side_by_side(folder, {"idle": idle, "hook": hook})
 
@@ -202,6 +206,13 @@ def test_a_replica_that_is_paused_is_told_as_no_effect(odd: Mapping[str, Told]) 
     if told.result["verdict"]["status"] != "INVALID":  # else this machine's own pauses may look like an effect
         assert not one["hadEffect"]
         assert "faultNoEffect" in told.caveats
+
+
+def test_a_replica_that_is_killed_is_missed_by_nobody(odd: Mapping[str, Told]) -> None:
+    """Nobody waits for it, and it comes back behind its primary."""
+    one = odd["idle"]["kill"]
+
+    assert (one["hit"], one["failed"], one["groups"][0]["lost"]) == (["replica-1-1"], 0, 0)
 
 
 def test_a_hook_that_fails_is_told_and_the_run_is_partial(odd: Mapping[str, Told]) -> None:
@@ -251,12 +262,14 @@ def test_a_fault_that_a_users_server_can_not_have_is_refused(place: Place, valke
         "{at: 0s, for: 500s, disk: {fsyncDelay: 1h}}",
         "{at: 0s, for: 500s, disk: {full: true}}",
         "{at: 0s, powerLoss: primary}",
+        "{at: 0s, for: 500s, link: {between: [primary, replica 1], down: true}}",
     ],
 )
 def test_nothing_is_left_when_the_parent_is_killed_in_mid_fault(place: Place, entry: str) -> None:
     """Stopped workers go on and end; a server that is stopped, down or waits is taken away by its reaper."""
     place.write(f"{LOAD}{ONE_CONSUMER}testDuration: 10m\nfaults: [{entry}]\n")
-    with place.start("-v", "run", "w.yaml", "--setup", "valkey-aof-always", "--plain") as run:
+    setup = "valkey-replicated-wait" if "replica" in entry else "valkey-aof-always"
+    with place.start("-v", "run", "w.yaml", "--setup", setup, "--plain") as run:
         run.until_said("fault 1,")
         family: list[psutil.Process] = run.family()
         assert len(family) >= 3
