@@ -189,6 +189,25 @@ async def test_a_refusal_that_lasts_is_told_in_the_servers_words(
     await driver.aclose()
 
 
+async def test_a_run_that_ends_while_its_record_is_refused_has_nothing_to_delete(
+    refusal: Refusal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It does not wait for a server that goes on to refuse, and claims to have left nothing."""
+    driver = await open_driver({"url": refusal.server.url, "run_id": RUN_ID})
+    await refusal.alone()
+    creating = asyncio.create_task(driver.create_topics([THREE], ["g"]))
+    while not told(caplog):  # noqa: ASYNC110 - a log has no event
+        await asyncio.sleep(0.01)
+    creating.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await creating
+
+    assert await driver.delete_created() == 0
+    await refusal.over()
+    assert await refusal.client.keys() == []
+    await driver.aclose()
+
+
 async def test_refusals_one_after_the_other_are_told_once(refusal: Refusal, caplog: pytest.LogCaptureFixture) -> None:
     """At once, in the server's words; whatever command meets them next goes to the log of those who ask for more."""
     caplog.set_level(logging.INFO, logger=control.__name__)

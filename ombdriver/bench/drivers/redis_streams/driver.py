@@ -89,6 +89,7 @@ class RedisStreamsDriver:
         self._acknowledger = AckSender(self._router, self._statistics)
         self._topics = StreamTopics(self._router, options.balanced, options.run_id)
         self._created = Created()
+        self._is_registered = False  # for certain; a run may be told to end while its record is written
         self._renewing: asyncio.Task[None] | None = None
         self._trimmer: AcknowledgedTrimmer | None = None
         self._observing: Router | None = None
@@ -167,6 +168,7 @@ class RedisStreamsDriver:
                 with contextlib.suppress(RedisError):  # the mark of life expires by itself
                     await runs.hand_back(self._control, self._options.run_id)
             raise
+        self._is_registered = True
 
     async def _place(self, topics: Sequence[TopicSpec]) -> list[bytes]:
         """The keys of all partitions of `topics`. Where they lie is recorded once, however often it is asked for."""
@@ -293,6 +295,10 @@ class RedisStreamsDriver:
         if not self._created:
             return 0
         with map_errors(self.server):
+            # A server that refuses writes takes this question, and where there is no record there is nothing else.
+            if not self._is_registered and not await runs.has_record(self._control, self._options.run_id):
+                self._created = Created()
+                return 0
             deleted = await self._delete()
         self._created = Created()
         return deleted

@@ -104,6 +104,11 @@ async def register(control: Control, run_id: str, made: Created) -> None:
     await control.ask(record(run_id), "HSET", record(run_id), *chain.from_iterable(fields.items()))
 
 
+async def has_record(control: Control, run_id: str) -> bool:
+    """Whether the run's record is there."""
+    return bool(await control.ask(record(run_id), "EXISTS", record(run_id)))
+
+
 def record(run_id: str) -> bytes:
     """The key of a run's record."""
     return (RECORD + run_id).encode()
