@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 USUAL_SETUPS = ("embedded",)
-OF_CLUSTER = ("scheduler", "hosts", "workers_per_host", "placement", "insecure")
+OF_CLUSTER = ("scheduler", "hosts", "workers_per_host", "placement", "server_host", "insecure")
 """The options of runs on several hosts."""
 _WORKERS_PER_HOST = 2
 _OF_ONE_FIELD = ("duration", "warmup", "rate", "rates", "steps", "thresholds", "abort_on_fail")
@@ -172,6 +172,7 @@ def _cluster(
     hosts: int | None,
     workers_per_host: int | None,
     placement: "Placement | None",
+    server_host: str | None,
     insecure: bool,
     *,
     connects: bool,
@@ -190,6 +191,7 @@ def _cluster(
             "--scheduler": scheduler,
             "--workers-per-host": workers_per_host,
             "--placement": placement,
+            "--server-host": server_host,
             "--insecure": insecure or None,
         }
         if of_hosts := [name for name, value in given.items() if value is not None]:
@@ -201,8 +203,8 @@ def _cluster(
     each = _WORKERS_PER_HOST if workers_per_host is None else workers_per_host
     layout = HostLayout(hosts, each, placement or "mixed")
     if not connects and scheduler is None and not os.environ.get(ADDRESS_VARIABLE):
-        return Cluster(None, layout, insecure)
-    return Cluster(find_scheduler(scheduler, os.environ), layout, insecure)
+        return Cluster(None, layout, insecure, server_host)
+    return Cluster(find_scheduler(scheduler, os.environ), layout, insecure, server_host)
 
 
 def request_options(verb: Verb) -> Verb:
@@ -284,6 +286,12 @@ def request_options(verb: Verb) -> Verb:
             type=click.Choice(("mixed", "split", "swarm")),
             help="Each host sends and reads (when absent); or some send and the others read; or each sends and reads,"
             " and end-to-end latencies are of what a host has sent to itself.",
+        ),
+        click.option(
+            "--server-host",
+            metavar="HOST",
+            help="Start the servers of the setup on this host of the scheduler: its address, the name of its worker of"
+            " Dask, or first. It has no workers where there is one host more than --hosts.",
         ),
         click.option(
             "--insecure", is_flag=True, help="Talk to a scheduler on another machine though it is not encrypted."

@@ -78,7 +78,8 @@ class Network:
 
     def start_run(self, output: str, *words: str) -> "subprocess.Popen[str]":
         """`ombdriver run` in the hub."""
-        given = ("--url", f"redis://{HUB_ADDRESS}:6379", "--scheduler", str(self.folder / "scheduler.json"))
+        server = () if "--server-host" in words else ("--url", f"redis://{HUB_ADDRESS}:6379")
+        given = (*server, "--scheduler", str(self.folder / "scheduler.json"))
         options = ("--hosts", "3", "--insecure", "--plain", "--output", output, "--warmup", "2s")
         command = self.command(HUB, 0, sys.executable, "-m", "ombdriver", "run", WORKLOAD, *given, *options, *words)
         return subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -215,6 +216,34 @@ def test_a_run_on_three_hosts_has_an_exact_ledger_and_latencies_of_milliseconds(
     until("end of the agents", lambda: agents() == [])
 
 
+@pytest.mark.parametrize(("hosts", "shared"), [("3", True), ("2", False)])
+def test_a_server_on_one_of_the_hosts_is_reached_by_all_of_them(network: Network, hosts: str, shared: bool) -> None:
+    """At the address of that host; what it takes there is told, and nothing of it is left."""
+    options = ("--server-host", HOSTS[1], "--hosts", hosts, "--duration", "10s")
+    running = network.start_run(f"server-{hosts}", *options)
+    stdout, stderr = running.communicate(timeout=LIMIT_S * 2)
+
+    assert running.returncode in (0, 3), stderr + stdout
+    result = network.result(f"server-{hosts}")
+    assert exact(result) == [(20_000, 0, 0)] * 3
+    told = {each["name"]: each["hasWorkers"] for each in result["environment"]["hosts"] if each.get("hasServer")}
+    assert told == {HOSTS[1]: shared}
+    assert result["telemetry"]["summary"]["serverProcessCpu"]["mean"] > 0
+    assert "clock" not in {each["rule"] for each in result["verdict"]["reasons"]}
+    until("end of the agents and servers", lambda: agents() == [] and servers_on_hosts() == [])
+
+
+def servers_on_hosts() -> list[psutil.Process]:
+    """Servers that run in the network of a host, as the one of the hub does not."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError):
+            is_server = "server" in process.name() and process.status() != psutil.STATUS_ZOMBIE
+            if is_server and any(on_host(process, number) for number in range(len(NAMES))):
+                found.append(process)
+    return found
+
+
 @contextlib.contextmanager
 def without_a_core(network: Network, number: int) -> Iterator[None]:
     """All that host runs on one processor, where others are busy, and everything else here on the others."""
@@ -267,9 +296,9 @@ def test_a_host_that_starves_makes_the_run_invalid_and_is_named(network: Network
     assert re.search(rf"^ *{re.escape(HOSTS[0])} +1 ", stdout, re.MULTILINE)
 
 
-def interrupted(network: Network, output: str, number: int, harm: Any) -> tuple[dict[str, Any], str]:
+def interrupted(network: Network, output: str, number: int, harm: Any, *words: str) -> tuple[dict[str, Any], str]:
     """The result and the error of a run in whose measurement `harm()` is done to a host."""
-    running = network.start_run(output, "--duration", "60s")
+    running = network.start_run(output, "--duration", "60s", *words)
     assert running.stderr is not None
     told = ""
     for line in running.stderr:
@@ -328,6 +357,16 @@ def test_a_cut_link_leaves_a_partial_result_and_no_process_behind_it(network: Ne
     try:
         interrupted(network, "cut", 2, lambda: ip("-n", HUB, "link", "set", "port2", "down"))
         until("end of the agents", lambda: agents() == [])
+    finally:
+        ip("-n", HUB, "link", "set", "port2", "up")
+
+
+def test_a_cut_link_to_the_host_of_the_server_leaves_no_server_behind_it(network: Network) -> None:
+    """It had that host for itself; the run ends with what there was, and the host is named."""
+    options = ("--server-host", HOSTS[2], "--hosts", "2")
+    try:
+        interrupted(network, "server-cut", 2, lambda: ip("-n", HUB, "link", "set", "port2", "down"), *options)
+        until("end of the servers", lambda: agents() == [] and servers_on_hosts() == [])
     finally:
         ip("-n", HUB, "link", "set", "port2", "up")
 

@@ -16,6 +16,7 @@ from ombdriver.bench.hosts import agent_protocol
 from ombdriver.bench.hosts.agent import SERVER_NAME
 from ombdriver.bench.hosts.agent_process import AgentProcess
 from ombdriver.bench.hosts.coordinator import Coordinator, OwnClock
+from ombdriver.bench.hosts.host_servers import PASSWORD, HostServers
 from ombdriver.bench.hosts.kernel_clock import read_wall
 from ombdriver.bench.load.phase import Phase
 from ombdriver.bench.metrics.histogram import Histogram
@@ -25,12 +26,14 @@ from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
 from ombdriver.bench.run.phases import LEAD_NS
 from ombdriver.bench.run.workers import Workers
+from ombdriver.bench.servers.topology import ServerPlan
+from ombdriver.bench.spec.credentials import started_url
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.bench.telemetry.hosts import HostSample
 from ombdriver.bench.worker import protocol
-from ombdriver.bench.worker.server_time import ask_server_time
-from ombdriver.errors import RunError, WorkerError
+from ombdriver.bench.worker.server_time import ask_server_times
+from ombdriver.errors import RunError, ServerError, WorkerError
 
 RUN_ID = "hosts"
 WORKLOAD = """
@@ -109,7 +112,7 @@ async def test_workers_on_hosts_probe_send_receive_and_leave(valkey_url: str, dr
             if sum(report.received.get(name, 0) for report in reports for name in plan.subscriptions) == 2 * 500:
                 break
         error_ns = coordinator.clock_error_ns()
-        own = OwnClock(read_wall(), await ask_server_time(driver))
+        own = OwnClock(read_wall(), await ask_server_times(driver))
         told = [host.clock_to_json(own) for host in coordinator.hosts]
         contradicted = [host.contradictions(own) for host in coordinator.hosts]
 
@@ -242,3 +245,88 @@ async def test_a_stranger_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None
 
         with pytest.raises(RunError, match=r"host alpha did not connect to 127\.0\.0\.1 within 0\.5 s"):
             await coordinator.connected()
+
+
+# -- servers of a run on one of its hosts ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("plan", [ServerPlan(), ServerPlan(topology="replicated"), ServerPlan(topology="cluster")])
+async def test_servers_on_a_host_take_those_alone_who_know_their_password(plan: ServerPlan) -> None:
+    """They are what their plan says, tell what they take, have a limit of memory, and end with the run."""
+    samples = asyncio.Queue[HostSample]()
+    async with hosts("alpha") as (coordinator, _):
+        coordinator.hosts[0].on_sample = samples.put_nowait
+        servers = await HostServers.start(coordinator.hosts[0], plan)
+        processes = [psutil.Process(each.pid) for each in servers.servers]
+        description = await described(started_url(servers.url, servers.plan.config))
+        with pytest.raises(RunError, match=r"NOAUTH|password"):
+            await described(servers.url)
+        while (sample := await samples.get()).servers is None:
+            pass
+        servers.check()
+        await servers.stop()
+        assert [each for each in processes if each.is_running()] == []
+
+    assert servers.has_limit
+    assert description["maxMemoryBytes"]
+    assert str(servers.plan.config[PASSWORD]) not in repr(description)
+    assert sample.servers is not None
+    assert sample.servers.rss_bytes > 0
+    assert servers.ended() == []
+
+
+async def described(url: str) -> Mapping[str, object]:
+    """What the servers at `url` say of themselves."""
+    made = await open_driver(options(url))
+    try:
+        return await made.describe()
+    finally:
+        await made.aclose()
+
+
+async def test_a_server_on_a_host_that_dies_is_told_with_its_log() -> None:
+    """As on one machine, and on which host it was."""
+    async with hosts("alpha") as (coordinator, _):
+        servers = await HostServers.start(coordinator.hosts[0], ServerPlan())
+        logs = await servers.keep_logs()
+        assert logs is not None
+        assert "primary-1, port" in logs.read_text()
+        logs.unlink()
+        psutil.Process(servers.servers[0].pid).kill()
+        async with asyncio.timeout(30.0):
+            while not servers.ended():  # noqa: ASYNC110 - what is waited for is a message of the agent
+                await asyncio.sleep(0.01)
+        with pytest.raises(ServerError, match=r"server primary-1 on host alpha has ended by itself \(exit code"):
+            servers.check()
+        await servers.stop()
+
+
+async def test_a_server_that_can_not_be_started_on_a_host_says_why() -> None:
+    """With the name of the host, on which the way out is to be looked for."""
+    async with hosts("alpha") as (coordinator, _):
+        with pytest.raises(ServerError, match=r"^host alpha: .*/no/such/server"):
+            await HostServers.start(coordinator.hosts[0], ServerPlan(engine="/no/such/server"))
+
+
+@pytest.mark.parametrize("end", ["killed agent", "silent coordinator", "while it starts"])
+async def test_a_server_on_a_host_ends_whatever_becomes_of_its_agent_and_of_the_run(end: str) -> None:
+    """Its reaper sees the end of the agent, and the agent that of the run; a start that is under way is given up."""
+    async with hosts("alpha") as (coordinator, (agent,)):
+        starting = asyncio.create_task(HostServers.start(coordinator.hosts[0], ServerPlan(topology="cluster")))
+        if end == "while it starts":
+            while not (family := agent.children(recursive=True)):  # noqa: ASYNC110 - another process's doing
+                await asyncio.sleep(0.005)
+            coordinator.hosts[0].lose("the run is over")
+            with pytest.raises(ServerError, match="host alpha: the run is over"):
+                await starting
+        else:
+            await starting
+            family = agent.children(recursive=True)
+            assert len(family) >= 3
+            if end == "killed agent":
+                agent.kill()
+            else:
+                assert coordinator._asking is not None
+                coordinator._asking.cancel()
+        _, left = await asyncio.to_thread(psutil.wait_procs, family, agent_protocol.SILENCE_S + 20.0)
+        assert left == []

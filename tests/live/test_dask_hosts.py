@@ -1,6 +1,7 @@
 """`ombdriver run` on hosts of a real scheduler of Dask: loopback addresses of this machine stand for hosts."""
 
 import contextlib
+import json
 import re
 import signal
 import sys
@@ -96,12 +97,41 @@ def test_in_a_swarm_latencies_are_of_what_a_host_has_sent_to_itself(
     assert "from other hosts" in finished.stdout
 
 
-def test_nothing_of_a_run_is_in_the_engines_tasks(place: Place, valkey_url: str, scheduler: Path) -> None:
+@pytest.mark.parametrize(("hosts", "setup", "shared"), [(2, "embedded", True), (1, "valkey-cluster-3", False)])
+def test_a_server_is_started_on_one_of_the_hosts(
+    place: Place, scheduler: Path, hosts: int, setup: str, shared: bool
+) -> None:
+    """On one of its own where the scheduler has one more than there are to be workers on; what it takes is told."""
+    place.write(WORKLOAD)
+    there = ("--setup", setup, "--scheduler", str(scheduler), "--hosts", str(hosts), "--server-host", "first")
+
+    finished = place.run("run", "w.yaml", *there, "--plain")
+
+    assert sound(finished.returncode), finished.stderr
+    (result,) = place.results()
+    assert [(each["received"], each["lost"]) for each in result["delivery"]] == [(1000, 0)] * 2
+    told = {each["name"]: each.get("hasWorkers") for each in result["environment"]["hosts"] if each.get("hasServer")}
+    assert told == {"127.0.0.2": shared}
+    with_workers = {"127.0.0.2", "127.0.0.3"} if shared else {"127.0.0.3"}
+    assert {each["host"] for each in result["environment"]["workers"]} == with_workers
+    assert result["telemetry"]["summary"]["serverProcessCpu"]["mean"] > 0
+    assert any(result["telemetry"]["processes"]["server"]["rssBytes"])
+    assert [each["name"] for each in result["telemetry"]["hosts"] if "serversCpu" in each] == ["127.0.0.2"]
+    assert "127.0.0.2 (server)" in finished.stdout
+    assert (result["clockErrorMs"] > 0) == shared  # a host has no other clock to be compared with
+    assert "requirepass" not in json.dumps(result["setup"])
+    assert place.left() == []
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_nothing_of_a_run_is_in_the_engines_tasks(place: Place, valkey_url: str, scheduler: Path, is_own: bool) -> None:
     """What it keeps of tasks everybody sees who reaches its dashboard: no secret of the run, no URL, no password."""
     from distributed import Client
 
+    where = ("--server-host", "127.0.0.3") if is_own else ("--url", valkey_url)
+
     place.write(WORKLOAD)
-    there = ("--url", valkey_url, "--scheduler", str(scheduler), "--hosts", "2", "--plain")
+    there = (*where, "--scheduler", str(scheduler), "--hosts", "2", "--plain")
     with (
         place.start("run", "w.yaml", *there) as running,
         Client(scheduler_file=str(scheduler), set_as_default=False) as client,
@@ -116,7 +146,7 @@ def test_nothing_of_a_run_is_in_the_engines_tasks(place: Place, valkey_url: str,
         running.end()
 
     assert "AgentProcess" in told
-    for secret in ("token", "authority", valkey_url):
+    for secret in ("token", "authority", "requirepass", "redis://", valkey_url):
         assert secret not in told
 
 
@@ -141,18 +171,20 @@ def test_a_run_goes_on_when_its_scheduler_is_gone(place: Place, valkey_url: str,
     assert [(each["received"], each["lost"]) for each in result["delivery"]] == [(3000, 0)] * 2
 
 
-def test_a_run_that_is_killed_leaves_no_process_on_its_hosts(place: Place, valkey_url: str, scheduler: Path) -> None:
-    """Its agents' connections end with it."""
-    there = ("--url", valkey_url, "--scheduler", str(scheduler), "--hosts", "2", "--plain")
+def test_a_run_that_is_killed_leaves_no_process_on_its_hosts(place: Place, scheduler: Path) -> None:
+    """Its agents' connections end with it, and so does the server that it has started on one of them."""
+    there = ("--server-host", "first", "--scheduler", str(scheduler), "--hosts", "2", "--plain")
     place.write(WORKLOAD.replace("testDuration: 2s", "testDuration: 60s"))
     with place.start("run", "w.yaml", *there) as running:
         running.until("measure")
         agents = [each for each in psutil.Process().children(recursive=True) if is_agent(each)]
         family = [each for agent in agents for each in (agent, *agent.children(recursive=True))]
+        names = [each.name() for each in family]
         running.send(signal.SIGKILL)
         running.end()
 
     assert len(family) > 2 * 2
+    assert any("server" in name for name in names)
     assert [each for each in psutil.wait_procs(family, timeout=15)[1] if runs(each)] == []
 
 
@@ -221,7 +253,9 @@ def test_a_server_of_this_machine_is_refused_for_other_hosts(place: Place) -> No
     loopback = place.run("run", "w.yaml", "--url", "redis://127.0.0.1:6379", *there)
 
     assert (started.returncode, loopback.returncode) == (2, 2)
-    assert "embedded: starts a server of this machine's own, which other hosts can't reach" in started.stderr
+    assert "embedded: starts a server of this machine's own, which other hosts can't reach; give --server-host" in (
+        started.stderr
+    )
     assert "redis://127.0.0.1:6379: it means another machine on each host" in loopback.stderr
 
 

@@ -33,6 +33,10 @@ OnAcknowledged = Callable[[int], None]
 """`done(time_ns)`: an acknowledgement was confirmed; `time_ns` is when that was read (`time.monotonic_ns()`)."""
 
 
+AskTime = Callable[[], Awaitable[int | None]]
+"""Asks a server for its wall clock, in ns; None where it does not tell."""
+
+
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
     """A topic as the plan names it.
@@ -257,13 +261,14 @@ class Driver(Protocol):
         """
         ...
 
-    async def server_time_ns(self) -> int | None:
-        """The wall clock of the server, in ns; None where it does not tell, or several might.
+    async def server_clocks(self) -> Mapping[str, AskTime]:
+        """What asks each server that takes messages for its wall clock, by its name, which is alike on every host.
 
-        Asked for some times when a run begins, of several hosts alone. A driver may do without this method.
+        Those that do not tell are left out. Asked for when a run begins, of several hosts alone. A driver may do
+        without this method.
 
         Raises:
-            DriverError: if the server can't be reached.
+            DriverError: if a server can't be reached.
         """
         ...
 

@@ -357,6 +357,11 @@ def lacks_target(target: Target, site: Site) -> str | None:
             "this system does not let a stopped worker go on when the run is gone; leave this fault out, or use Linux"
         )
     plan = site.servers
+    if plan is None and site.on_hosts:
+        return (
+            f"a server of a run on several hosts is not broken by it: {target} would be; name producers or consumers,"
+            " write hook: COMMAND, or run on one machine"
+        )
     if plan is None:
         what = "a server of yours" if site.has_server else "a driver without a server"
         return (

@@ -1,4 +1,4 @@
-"""The agent of a host: a process that starts workers for a coordinator elsewhere, and relays what they say.
+"""The agent of a host: a process that starts workers and servers for a coordinator elsewhere, and relays what they say.
 
 `python -m ombdriver.bench.hosts.agent`, with its orders as JSON on standard input. It dials in, so a host needs no port
 that is open. What it started ends with it: when the coordinator says so by closing the connection, when that breaks,
@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from ombdriver.bench.hosts import agent_protocol
+from ombdriver.bench.hosts.agent_servers import AgentServers
 from ombdriver.bench.hosts.connection import Connection
 from ombdriver.bench.hosts.fast_loop import run_fast
 from ombdriver.bench.hosts.kernel_clock import read_wall
@@ -44,6 +45,7 @@ class Agent:
         self._launcher = LocalLauncher()
         self._workers: dict[int, WorkerProcess] = {}
         self._endings: set[asyncio.Task[None]] = set()
+        self._servers = AgentServers(self.connection.send)
 
     def __repr__(self) -> str:
         return f"<Agent of {len(self._workers)} workers>"
@@ -64,6 +66,10 @@ class Agent:
             case agent_protocol.Signal(worker, number):
                 if (process := self._workers.get(worker)) is not None:
                     process.signal(number)
+            case agent_protocol.StartServers(plan):
+                self._servers.start(plan, self.connection.own_address)
+            case agent_protocol.TellLogs() | agent_protocol.StopServers():
+                self._servers.order(message)
             case _:
                 self.connection.lose(f"the coordinator said {type(message).__name__}")
 
@@ -99,11 +105,11 @@ class Agent:
 
         meter = HostMeter(engine)
         while True:
-            self.connection.send(agent_protocol.Sampled(meter.read(), read_wall()))
+            self.connection.send(agent_protocol.Sampled(meter.read(self._servers.usage()), read_wall()))
             await asyncio.sleep(SAMPLE_EVERY_S)
 
     async def aclose(self) -> None:
-        """Ends all workers, at once."""
+        """Ends all workers, at once, and then the servers."""
         for process in list(self._workers.values()):
             process.signal(signal.SIGKILL)
         for process in list(self._workers.values()):
@@ -111,10 +117,11 @@ class Agent:
                 await process.end(asyncio.get_running_loop().time())
         if self._endings:
             await asyncio.wait(self._endings, timeout=5.0)
+        await self._servers.aclose()
 
 
 async def main(orders: dict[str, Any]) -> str:
-    """Dials in, serves the coordinator until it is gone, and ends all workers; the reason why it ended.
+    """Dials in, serves the coordinator until it is gone, and ends all that it has started; the reason why it ended.
 
     Args:
         orders: `address` and `port` of the coordinator, `host` (this one's number), `token`, and `authority`, a

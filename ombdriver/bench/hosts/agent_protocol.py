@@ -6,11 +6,12 @@ Frames follow each other on one connection, each after its length. What workers 
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ombdriver.bench.hosts.clock_witness import WallReading
+from ombdriver.bench.servers.topology import ServerPlan
 from ombdriver.bench.telemetry.hosts import HostSample
 from ombdriver.bench.worker import wire_format
 from ombdriver.bench.worker.serializer import Codec, Codecs, FormatError, from_bytes, to_bytes
@@ -56,6 +57,23 @@ class Ask:
     """What is the time? Sent at `sent_ns` of the run's clock."""
 
     sent_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartServers:
+    """Start the servers of `plan`, at the address by which the agent is connected; once."""
+
+    plan: ServerPlan
+
+
+@dataclass(frozen=True, slots=True)
+class TellLogs:
+    """What have the servers said?"""
+
+
+@dataclass(frozen=True, slots=True)
+class StopServers:
+    """End the servers."""
 
 
 # -- what an agent says ------------------------------------------------------------------------------------------------
@@ -110,7 +128,62 @@ class Sampled:
     wall: WallReading
 
 
-Message = Launch | Forward | Signal | Ask | Hello | Started | Said | Gone | Answer | Sampled
+@dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """One server that was started: its name in the topology, and where it is on its host."""
+
+    name: str
+    port: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServersStarted:
+    """The servers run, and are what their plan says.
+
+    Attributes:
+        url: what clients connect to; without a password.
+        servers: all of them.
+        has_limit: whether they were given a limit of memory, by what the host has left.
+        files: what is in the files that the URL names, by its options.
+    """
+
+    url: str
+    servers: tuple[ServerProcess, ...]
+    has_limit: bool
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class ServersFailed:
+    """The servers could not be started, and nothing of them is left."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEnded:
+    """A server has ended by itself; `how`: the end of a sentence that begins with its name."""
+
+    name: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLogs:
+    """The ends of what the servers have said, without passwords."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServersStopped:
+    """The servers have ended, and nothing of them is left."""
+
+
+FromServers = ServersStarted | ServersFailed | ServerEnded | ServerLogs | ServersStopped
+ToAgent = Launch | Forward | Signal | Ask | StartServers | TellLogs | StopServers
+Message = ToAgent | Hello | Started | Said | Gone | Answer | Sampled | FromServers
 
 _MESSAGE: Codec[Any] = Codecs({}).of(Message)
 OWN = wire_format.Version(

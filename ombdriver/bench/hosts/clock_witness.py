@@ -1,8 +1,8 @@
 """What others say of how two clocks stand to each other, beside what exchanges prove (`clock_bounds`). Pure.
 
 A witness knows nothing of the exchanges, and comes another way: the kernel of each host, which keeps a wall clock and
-an opinion of its error, and the server, whose TIME each host may ask for. It moves no figure; one that contradicts the
-bound says that one of the two is wrong.
+an opinion of its error, and each server, whose TIME every host may ask for. It moves no figure; one that contradicts
+the bound says that one of the two is wrong.
 """
 
 from collections.abc import Sequence
@@ -61,12 +61,14 @@ class Claim:
         at_ns: when, on the run's clock.
         ahead_ns: what it says.
         error_ns: how wrong that may be, as the witness has it.
+        server: which server it is; empty for the kernel, and where the driver calls it nothing.
     """
 
     witness: str
     at_ns: int
     ahead_ns: int
     error_ns: int
+    server: str = ""
 
     def beyond_ns(self, offset_ns: int, bound_ns: int) -> int:
         """By how much it contradicts that the host is `offset_ns` ahead, within `bound_ns`; 0 if both may be true."""
@@ -81,17 +83,32 @@ def kernels_claim(own: WallReading, there: WallReading) -> Claim | None:
     return Claim("kernel", own.monotonic_ns, there.ahead_of_wall_ns - own.ahead_of_wall_ns, error_ns)
 
 
-def servers_claim(own: Sequence[ServerTime], there: Sequence[ServerTime]) -> Claim | None:
-    """What the server's clock, which the run's host and another one have both asked for, says; None if either has not.
+def servers_claims(own: Sequence[ServerTime], there: Sequence[ServerTime]) -> list[Claim]:
+    """What the clock of each server says that the run's host and another one have both asked for.
 
-    The narrowest of each count. What the server's clock steps or drifts between the two is part of the error.
+    Where either knows but one it is the same, whatever they call it.
     """
-    if not own or not there:
-        return None
+    here, other = _by_server(own), _by_server(there)
+    if len(here) == len(other) == 1:
+        ((name, times),) = other.items()
+        (mine,) = here.values()
+        return [_claim(name, mine, times)]
+    return [_claim(name, here[name], times) for name, times in other.items() if name in here]
+
+
+def _by_server(times: Sequence[ServerTime]) -> dict[str, list[ServerTime]]:
+    found: dict[str, list[ServerTime]] = {}
+    for each in times:
+        found.setdefault(each.server, []).append(each)
+    return found
+
+
+def _claim(server: str, own: Sequence[ServerTime], there: Sequence[ServerTime]) -> Claim:
+    """The narrowest of each count. What the server's clock steps or drifts between the two is part of the error."""
     here, other = (min(some, key=lambda each: each.answered_ns - each.asked_ns) for some in (own, there))
     low = (other.asked_ns - other.server_ns) - (here.answered_ns - here.server_ns)
     high = (other.answered_ns - other.server_ns) - (here.asked_ns - here.server_ns)
     apart_ns = abs(other.server_ns - here.server_ns)
     at_ns = here.asked_ns + (here.answered_ns - here.asked_ns) // 2
     slack_ns = round(STEPPED_RATE * apart_ns) + SECOND // 10**6  # TIME is in whole microseconds
-    return Claim("serverTime", at_ns, (low + high) // 2, (high - low + 1) // 2 + slack_ns)
+    return Claim("serverTime", at_ns, (low + high) // 2, (high - low + 1) // 2 + slack_ns, server)

@@ -12,10 +12,14 @@ from urllib.parse import urlsplit
 
 from ombdriver.bench.files import read_regular
 from ombdriver.bench.plan.host_layout import HostLayout
+from ombdriver.bench.servers.options import values_of
+from ombdriver.bench.servers.topology import ServerPlan
 from ombdriver.errors import InputError
 
 ADDRESS_VARIABLE = "DASK_SCHEDULER_ADDRESS"
 ENCRYPTED = ("tls", "wss")
+OWN_LOGINS = ("requirepass", "user", "aclfile", "masterauth", "masteruser", "primaryauth", "primaryuser")
+"""Options by which servers have logins of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +30,14 @@ class Cluster:
         scheduler: its address, as `tls://host:8786`; None where nothing is to be connected.
         layout: how many hosts, and what is on each.
         insecure: whether a scheduler elsewhere may be talked to in the clear.
+        server_host: the host that the servers of a setup are started on: its address, the name of its worker of Dask,
+            or `first`; None where they run already.
     """
 
     scheduler: str | None
     layout: HostLayout
     insecure: bool = False
+    server_host: str | None = None
 
     @property
     def host(self) -> str:
@@ -98,3 +105,15 @@ def unreachable(urls: Iterable[str]) -> list[str]:
     """Those of a server's `urls` that mean another machine on each host: loopback addresses and unix sockets."""
     parts = [(url, urlsplit(url)) for url in urls]
     return [url for url, each in parts if each.scheme == "unix" or is_loopback(each.hostname or "localhost")]
+
+
+def unfit_for_a_host(plan: ServerPlan) -> str | None:
+    """Why the servers of `plan` can't be on a host of a scheduler, in words with the way out; None if they can."""
+    if plan.topology == "sentinel":
+        return "Sentinels ask for no password, and other hosts would reach them; use standalone, replicated or cluster"
+    if plan.unix_socket:
+        return "a unix socket leads to no other host; leave unixSocket out"
+    given = {name.lower() for name, value in plan.config.items() if values_of(value)}
+    if own := [name for name in OWN_LOGINS if name in given]:
+        return f"the server gets a password of its own there; leave {own[0]} out of its config"
+    return None

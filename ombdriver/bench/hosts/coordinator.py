@@ -15,14 +15,16 @@ from typing import Any
 
 from ombdriver.bench.hosts import agent_protocol
 from ombdriver.bench.hosts.agent import SERVER_NAME
+from ombdriver.bench.hosts.carried_files import read_files
 from ombdriver.bench.hosts.clock_bounds import ClockBounds, Exchange
 from ombdriver.bench.hosts.clock_witness import (
     Claim,
     WallReading,
     kernels_claim,
-    servers_claim,
+    servers_claims,
 )
 from ombdriver.bench.hosts.connection import Connection
+from ombdriver.bench.hosts.host_servers import HostServers
 from ombdriver.bench.hosts.launcher import OnFrame, OnGone, OnMessage, opening, reading
 from ombdriver.bench.load.host_clock import HostClock, ServerTime
 from ombdriver.bench.load.phase import Phase
@@ -61,7 +63,7 @@ class OwnClock:
 
     Attributes:
         wall: both clocks of this machine.
-        server_times: of the server, as this machine has asked for them.
+        server_times: of the servers, as this machine has asked for them.
     """
 
     wall: WallReading
@@ -89,6 +91,7 @@ class Host:
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._workers: dict[int, RemoteWorker] = {}
+        self._servers: HostServers | None = None
         self._exchanges: list[Exchange] = []
         self._wall: WallReading | None = None
         self._server_times: Sequence[ServerTime] = ()
@@ -125,6 +128,14 @@ class Host:
             case agent_protocol.Gone(number, fate):
                 if (worker := self._workers.get(number)) is not None:
                     worker.lose(f"{fate} on host {self.name}")
+            case (
+                agent_protocol.ServersStarted()
+                | agent_protocol.ServersFailed()
+                | agent_protocol.ServerEnded()
+                | agent_protocol.ServerLogs()
+                | agent_protocol.ServersStopped()
+            ) if self._servers is not None:
+                self._servers.on_message(message)
             case _:
                 self.lose(f"it said {type(message).__name__}")
 
@@ -142,6 +153,8 @@ class Host:
             self.connected.set_exception(RunError(f"host {self.name}: {reason}"))
         if self._connection is not None:
             self._connection.close()
+        if self._servers is not None:
+            self._servers.on_host_gone()
         for worker in self._workers.values():
             worker.lose(f"was on host {self.name}, which is gone: {reason}")
 
@@ -157,6 +170,10 @@ class Host:
             self.connected.cancel()
         elif not self.connected.cancelled():
             self.connected.exception()  # of several hosts that are gone, one has been told
+
+    def serve(self, servers: HostServers) -> None:
+        """See `host_servers.ServerHost`."""
+        self._servers = servers
 
     # -- its workers -----------------------------------------------------------------------------------------------
 
@@ -175,11 +192,18 @@ class Host:
             asyncio.get_running_loop().call_soon(worker.lose, reason)
             return worker
         self._clock = HostClock(-self.bounds().offset_at(time.monotonic_ns()))
-        there = replace(job, host_clock=self._clock, tells_server_time=is_first)
+        there = replace(
+            job, host_clock=self._clock, tells_server_time=is_first, files=read_files(job.options.get("url"))
+        )
         self.send(agent_protocol.Launch(number, opening(there)))
         return worker
 
     # -- its clock -------------------------------------------------------------------------------------------------
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether a worker was launched on it."""
+        return bool(self._workers)
 
     @property
     def exchanges(self) -> int:
@@ -240,6 +264,7 @@ class Host:
             "witnesses": [
                 {
                     "witness": each.witness,
+                    **({"server": each.server} if each.server else {}),
                     "aheadMs": each.ahead_ns / 1e6,
                     "errorMs": each.error_ns / 1e6,
                     "beyondMs": self._beyond_ns(each) / 1e6,
@@ -249,16 +274,19 @@ class Host:
         }
 
     def claims(self, own: "OwnClock") -> list[Claim]:
-        """What the kernels and the server say of its clock, as far as they say anything."""
-        found = [servers_claim(own.server_times, self._server_times)]
-        if self._wall is not None:
-            found.append(kernels_claim(own.wall, self._wall))
-        return [each for each in found if each is not None]
+        """What the kernels and each server say of its clock, as far as they say anything."""
+        found = servers_claims(own.server_times, self._server_times)
+        if self._wall is not None and (kernels := kernels_claim(own.wall, self._wall)) is not None:
+            found.append(kernels)
+        return found
 
     def contradictions(self, own: "OwnClock") -> dict[str, int]:
-        """By how much (ns) each witness contradicts what the exchanges prove, by its name, if it does."""
-        beyond = {each.witness: self._beyond_ns(each) for each in self.claims(own)}
-        return {name: each for name, each in beyond.items() if each}
+        """By how much (ns) witnesses of a kind contradict what the exchanges prove, if they do: the worst of them."""
+        beyond: dict[str, int] = {}
+        for each in self.claims(own):
+            if beyond_ns := self._beyond_ns(each):
+                beyond[each.witness] = max(beyond_ns, beyond.get(each.witness, 0))
+        return beyond
 
     def _beyond_ns(self, claim: Claim) -> int:
         bounds, at_ns = self.bounds(), claim.at_ns
@@ -462,7 +490,8 @@ class Coordinator:
         return self.hosts[job.worker.host].launch(job, on_message, on_gone)
 
     def clock_error_ns(self) -> int:
-        """How wrong a latency between any two hosts is at most, in the last phase; on one host nothing."""
-        if len(self.hosts) == 1:
+        """How wrong a latency between any two hosts with workers is at most, in the last phase; on one host nothing."""
+        with_workers = [host for host in self.hosts if host.has_workers]
+        if len(with_workers) == 1:
             return 0
-        return sum(sorted(host.clock_error_ns() for host in self.hosts)[-2:])
+        return sum(sorted(host.clock_error_ns() for host in with_workers)[-2:])

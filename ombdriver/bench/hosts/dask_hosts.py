@@ -11,7 +11,7 @@ import socket
 import time
 import warnings
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,17 +39,23 @@ class Hosts:
         coordinator: launches workers on them.
         facts: what each of them is, in the coordinator's order.
         scheduler: what the scheduler takes, as long as it can be asked.
+        server_host: the one that the run's own servers are to be on; None for none.
     """
 
     coordinator: Coordinator
     facts: Sequence[Mapping[str, Any]]
     scheduler: HostSeries
+    server_host: Host | None = None
 
-    def series(self) -> list[HostSeries]:
-        """Takes what each of them tells of itself from now on, once a second."""
+    def series(self, servers: int = 0) -> list[HostSeries]:
+        """Takes what each of them tells of itself from now on, once a second.
+
+        Args:
+            servers: how many servers were started on `server_host`.
+        """
         found = []
         for host, facts in zip(self.coordinator.hosts, self.facts, strict=True):
-            series = HostSeries(host.name, facts)
+            series = HostSeries(host.name, facts, servers if host is self.server_host else 0)
             host.on_sample = series.add
             found.append(series)
         return found
@@ -64,7 +70,15 @@ class Hosts:
         """The `environment.hosts` of a result; `server_times` as asked here."""
         own = OwnClock(read_wall(), server_times)
         hosts = zip(self.coordinator.hosts, self.facts, strict=True)
-        return [{**facts, "name": host.name, "clock": host.clock_to_json(own)} for host, facts in hosts]
+        return [
+            {
+                **facts,
+                "name": host.name,
+                "clock": host.clock_to_json(own),
+                **({"hasServer": True, "hasWorkers": host.has_workers} if host is self.server_host else {}),
+            }
+            for host, facts in hosts
+        ]
 
 
 @contextlib.asynccontextmanager
@@ -83,7 +97,13 @@ async def connected(cluster: Cluster) -> AsyncIterator[Hosts]:
             offered = (await client.scheduler.identity(n_workers=-1))["workers"]
         except OSError as error:
             raise RunError(f"the scheduler at {address} is gone: {error}") from error
-        chosen = one_per_host(list(offered), cluster.layout.hosts, address)
+        choice = chosen_hosts(
+            {worker: str(told.get("name", "")) for worker, told in offered.items()},
+            cluster.layout.hosts,
+            address,
+            cluster.server_host,
+        )
+        chosen = choice.workers
         nannies = [bool(offered[worker].get("nanny")) for worker in chosen]
         facts = await _side_by_side([_facts(client, worker) for worker in chosen], [])
         names = names_of([str(each["name"]) for each in facts], [_host_of(worker) for worker in chosen])
@@ -105,7 +125,8 @@ async def connected(cluster: Cluster) -> AsyncIterator[Hosts]:
         scheduler = HostSeries(address, {})
         watching = asyncio.create_task(_watch_scheduler(client, scheduler))
         try:
-            yield Hosts(coordinator, facts, scheduler)
+            server_host = None if choice.server is None else coordinator.hosts[choice.server]
+            yield Hosts(coordinator, facts, scheduler, server_host)
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
@@ -144,11 +165,34 @@ def _in_a_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
 
 
-def one_per_host(workers: Sequence[str], wanted: int, scheduler: str) -> list[str]:
-    """The addresses of `wanted` workers of Dask on as many hosts.
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The hosts that were chosen.
+
+    Attributes:
+        workers: a worker of Dask on each of them, by its address: those for workers of the run, in the order of the
+            plan, and after them the one for servers alone, if there is one.
+        server: which of them the run's own servers are to be on; None for none.
+    """
+
+    workers: Sequence[str] = field(default_factory=list)
+    server: int | None = None
+
+
+FIRST = "first"
+
+
+def chosen_hosts(workers: Mapping[str, str], wanted: int, scheduler: str, server_host: str | None = None) -> Choice:
+    """`wanted` hosts for workers, and the one for servers, which has no workers where there are hosts enough.
+
+    Args:
+        workers: those that the scheduler has: what Dask calls each, by its address.
+        wanted: how many hosts are to have workers.
+        scheduler: its address, for messages.
+        server_host: see `Cluster`.
 
     Raises:
-        RunError: if there are not so many.
+        RunError: if there are not so many, or none is called `server_host`.
     """
     found: dict[str, str] = {}
     for worker in sorted(workers):
@@ -160,7 +204,24 @@ def one_per_host(workers: Sequence[str], wanted: int, scheduler: str) -> list[st
             f"--hosts: {wanted} asked for, and the scheduler has workers on {len(found)} ({', '.join(found)}); start"
             " a worker of Dask on each host, or ask for fewer"
         )
-    return list(found.values())[:wanted]
+    if server_host is None:
+        return Choice(list(found.values())[:wanted])
+    named = [
+        _host_of(worker)
+        for worker in sorted(workers)
+        if server_host in (FIRST, worker, _host_of(worker), workers[worker])
+    ]
+    if not named:
+        raise RunError(
+            f"--server-host: the scheduler has no host or worker called {server_host}; write one of"
+            f" {', '.join(found)}, or {FIRST}"
+        )
+    server = found[named[0]]
+    others = [worker for worker in found.values() if worker != server]
+    if len(others) >= wanted:
+        return Choice([*others[:wanted], server], wanted)
+    every = list(found.values())
+    return Choice(every, every.index(server))
 
 
 def _host_of(worker: str) -> str:

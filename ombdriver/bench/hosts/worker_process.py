@@ -10,11 +10,14 @@ import gc
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from ombdriver.bench.hosts.carried_files import PlacedFiles
 from ombdriver.bench.hosts.fast_loop import run_fast
 from ombdriver.bench.hosts.pipe import Pipe, listen
 from ombdriver.bench.limits import limit_reached
 from ombdriver.bench.logs import log_to_standard_error
+from ombdriver.bench.servers.url import with_files
 from ombdriver.bench.worker import protocol, wire_format
 from ombdriver.bench.worker.worker import serve
 from ombdriver.errors import OmbdriverError
@@ -76,6 +79,9 @@ def run(pipe: Pipe, parents_signals: Sequence[int]) -> None:
         raise SystemExit(OF_OTHER_VERSION) from None
     if job.plan.faults:
         _go_on_without_parent()
+    files = PlacedFiles(job.files)  # they are there as long as this process
+    if files.paths:
+        job = replace(job, options={**job.options, "url": with_files(str(job.options["url"]), files.paths)})
     link = PipeLink(pipe)
     try:
         run_fast(serve(job, link))

@@ -41,8 +41,15 @@ SAME_HOST = HostClock()
 
 @dataclass(frozen=True, slots=True)
 class ServerTime:
-    """One TIME of the server, asked for by a host, of whose monotonic clock the first and the last are."""
+    """One TIME of a server, asked for by a host.
+
+    Attributes:
+        asked_ns, answered_ns: on the host's monotonic clock.
+        server_ns: what the server said in between, on its wall clock.
+        server: which one, as the driver calls it on every host; empty where there is but one.
+    """
 
     asked_ns: int
     server_ns: int
     answered_ns: int
+    server: str = ""

@@ -116,7 +116,8 @@ def make_plan(
 def fault_site(setup: Setup, *, on_hosts: bool = False) -> Site:
     """What there is for faults to act on in a setup, with its workers on this machine or on several hosts."""
     in_groups = setup.driver_used == STREAMS_DRIVER and setup.streams.read == "group"
-    started = setup.server is not None and setup.server.engine is not None
+    # Servers that a run starts on one of its hosts are out of the reach of what breaks servers.
+    started = setup.server is not None and setup.server.engine is not None and not on_hosts
     return Site(
         servers=setup.server.plan if setup.server is not None and started else None,
         has_server=setup.server is not None,

@@ -36,7 +36,8 @@ def rows(result: Result) -> list[tuple[str, tuple[str, ...]]]:
             units.NOTHING if error_ms is None else units.latency(error_ms),
             units.percent(host["engineCpu"]["mean"]),
         )
-        found.append((waited_ms, str(host["name"]), cells))
+        name = f"{host['name']} (server)" if "serversCpu" in host else str(host["name"])
+        found.append((waited_ms, name, cells))
     if len(found) > MOST_HOSTS:
         found = sorted(found, reverse=True)[:MOST_HOSTS]
     return [(name, cells) for _, name, cells in found]

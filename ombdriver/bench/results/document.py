@@ -538,12 +538,14 @@ class Witness(TypedDict):
 
     Attributes:
         witness: `kernel`, by the wall clocks of that host and of the coordinator's, or `serverTime`.
+        server: which server, as the driver calls it.
         aheadMs: how far it has the clock ahead.
         errorMs: how wrong that may be.
         beyondMs: by how much more than both may be wrong it contradicts the exchanges; 0 when it does not.
     """
 
     witness: Literal["kernel", "serverTime"]
+    server: NotRequired[str]
     aheadMs: Milliseconds
     errorMs: Milliseconds
     beyondMs: Milliseconds
@@ -610,6 +612,8 @@ class HostOfRun(Machine, TypedDict):
     cores: float
     python: str
     clock: Clock
+    hasServer: NotRequired[bool]
+    hasWorkers: NotRequired[bool]
 
 
 class Environment(Machine, TypedDict):
@@ -820,7 +824,7 @@ class ProcessesOverTime(TypedDict):
         t: when, from the start of the measured window.
         machine: this machine; workers, and servers that the run starts, share it. The machine of a server
             elsewhere can't be seen.
-        server: null unless the run started it.
+        server: null unless the run started it; of one on another host, what its agent has told last.
         parent: the process that controls the run.
         workers: each of them.
     """
@@ -868,6 +872,7 @@ class HostTelemetry(TypedDict):
         steal, pressure: as in the summary, of that host.
         agentCpu: the agent.
         engineCpu: the processes of Dask there that have started the agent: its worker, and that one's nanny.
+        serversCpu: servers that the run has started there (`--server-host`), all together.
     """
 
     name: str
@@ -879,6 +884,7 @@ class HostTelemetry(TypedDict):
     pressure: ShareOfTime
     agentCpu: CpuShare
     engineCpu: CpuShare
+    serversCpu: NotRequired[CpuShare]
 
 
 class Telemetry(TypedDict):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ombdriver.bench.drivers.api import load_driver
-from ombdriver.bench.hosts.cluster import Cluster, unreachable
+from ombdriver.bench.hosts.cluster import Cluster, unfit_for_a_host, unreachable
 from ombdriver.bench.plan.host_layout import told_layout
 from ombdriver.bench.plan.plan import Plan
 from ombdriver.bench.plan.planner import make_plan
@@ -263,9 +263,16 @@ def _host_errors(setup: Setup, cluster: Cluster) -> list[str]:
         return [f"{setup.name}: its driver lives in one process, and a cluster has many; choose another --setup"]
     if setup.server is None:
         return []
-    if setup.server.engine is not None:
-        return [f"{setup.name}: starts a server of this machine's own, which other hosts can't reach; give --url"]
     errors = []
+    if setup.server.engine is None and cluster.server_host is not None:
+        errors.append(f"--server-host: {setup.name} names a server that runs already; leave one of the two out")
+    elif setup.server.engine is not None and cluster.server_host is None:
+        errors.append(
+            f"{setup.name}: starts a server of this machine's own, which other hosts can't reach; give --server-host"
+            " first to start it on one of them, or --url"
+        )
+    elif setup.server.engine is not None and (why_not := unfit_for_a_host(setup.server.plan)) is not None:
+        errors.append(f"--server-host: {setup.name}: {why_not}")
     if setup.client.pacing == "spin":
         errors.append(f"{setup.name}: client.pacing: spin is for one machine, whose cores are known; write adaptive")
     if cluster.scheduler is not None and not cluster.on_this_machine and (here := unreachable(setup.server.urls)):

@@ -6,14 +6,13 @@ starts only when the result is on disk.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ombdriver.bench.drivers.api import Driver, load_driver
-from ombdriver.bench.faults.api import Fault
 from ombdriver.bench.faults.durability import Durability
 from ombdriver.bench.limits import most_open_files
 from ombdriver.bench.plan.plan import Plan, memory_estimate
@@ -35,15 +34,15 @@ from ombdriver.bench.run.phases import Phases
 from ombdriver.bench.run.progress import ProgressReporter
 from ombdriver.bench.run.rate_search import RateSearch
 from ombdriver.bench.run.request import Request, new_run_id, plan_of
+from ombdriver.bench.run.run_servers import start_servers
 from ombdriver.bench.run.signals import Interrupt
 from ombdriver.bench.run.workers import Workers
-from ombdriver.bench.servers.equipment import Equipment
 from ombdriver.bench.servers.fsync_gate import fsync_gate_cost_ns
 from ombdriver.bench.servers.here import where_are
 from ombdriver.bench.servers.linked_ports import LinkedPorts, link_to
 from ombdriver.bench.servers.managed import ManagedServers
-from ombdriver.bench.servers.topology import places, with_memory_limit
-from ombdriver.bench.spec.credentials import connect_url, started_url
+from ombdriver.bench.servers.topology import places
+from ombdriver.bench.spec.credentials import started_url
 from ombdriver.bench.spec.setup import Setup
 from ombdriver.bench.spec.thresholds import Threshold
 from ombdriver.bench.telemetry.installation import host, load_average
@@ -51,10 +50,11 @@ from ombdriver.bench.telemetry.machine import available_memory
 from ombdriver.bench.telemetry.sampler import Telemetry
 from ombdriver.bench.verdict.assess import assess, run_facts
 from ombdriver.bench.verdict.facts import Facts, WorkerFacts
-from ombdriver.bench.worker.server_time import ask_server_time
+from ombdriver.bench.worker.server_time import ask_server_times
 from ombdriver.errors import LINE, InputError, OmbdriverError, RunError, ServerError
 
 if TYPE_CHECKING:
+    from ombdriver.bench.hosts.cluster import Cluster
     from ombdriver.bench.hosts.dask_hosts import Hosts
 
 logger = logging.getLogger(__name__)
@@ -90,28 +90,29 @@ async def run(
             with_links = any(fault.needs_links for fault in faults)
             if with_links and (errors := preflight.link_errors(plan, request.setup, most_open_files())):
                 raise InputError(errors)
+            hosts = None
+            if request.cluster is not None and request.cluster.server_host is not None:
+                build_up.waits("until the hosts are connected")
+                hosts = await _connected(request.cluster, stack)
             build_up.waits("until the servers of the setup are up")
-            servers, url = await _servers(request.setup, stack, faults)
+            started = await start_servers(request.setup, stack, faults, None if hosts is None else hosts.server_host)
+            servers, url = started.here, started.url
             gate_ns = await _fsync_gate_ns(servers)
             options = driver_options(plan, request.setup, url)
             build_up.waits("until the server has answered")
             driver = await load_driver(request.setup.driver_used)(options)
             stack.push_async_callback(driver.aclose)
             description = await driver.describe()
-            own = None if servers is None or request.setup.server is None else request.setup.server.plan
-            if servers is not None and own is not None and servers.plan.config != own.config:
+            if started.has_limit:
                 description = {**description, LIMIT_BY_DEFAULT: True}
             engine, version = (description.get(name) or "?" for name in ("engine", "version"))
             logger.info("run %s on %s %s", plan.run_id, engine, version)
             forced = _check(description, plan, request)
             if request.setup.is_users_server:
                 stack.push_async_callback(_delete_created, driver, request.setup, plan.run_id)
-            hosts = None
-            if request.cluster is not None:
-                from ombdriver.bench.hosts import dask_hosts  # here, since few runs have other hosts
-
+            if request.cluster is not None and hosts is None:
                 build_up.waits("until the hosts are connected")
-                hosts = await stack.enter_async_context(dask_hosts.connected(request.cluster))
+                hosts = await _connected(request.cluster, stack)
             build_up.waits("until the server has its topics and groups")
             await driver.create_topics(plan.topics, plan.subscriptions)
             what = "subscribed to" if plan.existing else "created"
@@ -121,20 +122,23 @@ async def run(
             launcher = None if hosts is None else hosts.coordinator
             build_up.waits("until the workers are connected")
             workers = await stack.enter_async_context(Workers(plan, request.setup.driver_used, of_workers, launcher))
-            server_times = () if hosts is None else await ask_server_time(driver)
+            server_times = () if hosts is None else await ask_server_times(driver)
         streams = request.setup.streams
         durability = Durability.of(_text(description.get("config")), streams.wait_replicas, streams.wait_aof)
         measurement = Measurement(plan, driver.inspector(), fault_site(request.setup), durability)
         processes = measurement.collector.processes
         pids = workers.pids if hosts is None else [None] * len(plan.workers)
+        of_hosts = [] if hosts is None else hosts.series(started.count)
+        of_server = None if hosts is None or hosts.server_host is None else of_hosts[hosts.server_host.number]
         telemetry = Telemetry(
             plan,
             driver,
             processes,
             pids,
             servers.pids if servers else (),
-            () if hosts is None else hosts.series(),
+            of_hosts,
             None if hosts is None else hosts.scheduler,
+            of_server,
         )
         stack.push_async_callback(telemetry.aclose)
         thresholds = request.workload.thresholds if request.workload.abort_on_fail else ()
@@ -145,14 +149,15 @@ async def run(
         run_events.subscribe(ProgressReporter(display, plan, measurement, lambda: telemetry.server_now).on_event)
         run_events.subscribe(abort.on_event)
         run_events.subscribe(on_event)
-        check = servers.check if servers else lambda: None
-        on_host = await servers_on_host(request.setup, driver.statistics().get("primaries", 0))
+        on_host = 0
+        if not started.elsewhere:
+            on_host = await servers_on_host(request.setup, driver.statistics().get("primaries", 0))
         memory = MemoryMonitor(
             plan, getattr(driver, "memory", None), available_memory if on_host else None, _copies(description)
         )
         stack.push_async_callback(memory.aclose)
         run_events.subscribe(memory.on_event)
-        phases = Phases(plan, workers, driver, stop, measurement, run_events, check, memory)
+        phases = Phases(plan, workers, driver, stop, measurement, run_events, started.check, memory)
         search = RateSearch(plan, phases, measurement, lambda: telemetry.server_now) if plan.search else None
         backlog = Backlog(plan, phases, measurement) if plan.backlog else None
         system = RunSystem(
@@ -188,7 +193,7 @@ async def run(
             ways_out=_ways_out(driver, [text for text, _ in measurement.facts.send_errors]),
             servers_on_host=on_host if hosts is None else 0,  # no worker shares this machine with them
             telemetry=telemetry.summary(),
-            servers_ended=servers.ended() if servers else (),
+            servers_ended=started.ended(),
             cut_unacknowledged=counts.get("trimmedUnacknowledged", 0),
             failed_trims=counts.get("failedTrims", 0),
             refused_ms=_refused_ms(phases, measurement, counts),
@@ -202,8 +207,8 @@ async def run(
             hosts=telemetry.hosts(),
             clock_contradictions=() if hosts is None else hosts.contradictions(server_times),
         )
-        of_hosts = [] if hosts is None else hosts.to_json(server_times)
-        finished = _store_result(request, plan, controller, observed, description, telemetry, load_at_start, of_hosts)
+        told = [] if hosts is None else hosts.to_json(server_times)
+        finished = _store_result(request, plan, controller, observed, description, telemetry, load_at_start, told)
         run_events.publish(finished)
         if failure is not None:
             raise failure
@@ -329,24 +334,10 @@ def _store_result(
 # -- what is built up --------------------------------------------------------------------------------------------------
 
 
-async def _servers(
-    setup: Setup, stack: AsyncExitStack, faults: Sequence[Fault]
-) -> tuple[ManagedServers | None, str | None]:
-    """The servers that the setup wants started, ready for these faults, and the URL to use, if the driver needs one."""
-    if setup.server is None:
-        return None, None
-    if setup.server.url is not None:
-        return None, connect_url(setup.server)
-    memory = available_memory()
-    plan = with_memory_limit(setup.server.plan, memory.available if memory else None)
-    servers = await ManagedServers.start(
-        replace(plan, equipment=Equipment.of(fault.equipment for fault in faults)),
-        with_links=any(fault.needs_links for fault in faults),
-    )
-    stack.push_async_callback(servers.stop)
-    stack.enter_context(_keeping_logs(servers))
-    logger.info("started %s", ", ".join(f"{node.name} (port {node.port}, pid {node.pid})" for node in servers.nodes))
-    return servers, started_url(servers.url, setup.server.config)
+async def _connected(cluster: "Cluster", stack: AsyncExitStack) -> "Hosts":
+    from ombdriver.bench.hosts import dask_hosts  # here, since few runs have other hosts
+
+    return await stack.enter_async_context(dask_hosts.connected(cluster))
 
 
 async def _fsync_gate_ns(servers: ManagedServers | None) -> int | None:
@@ -371,17 +362,6 @@ def _by_links(linked: LinkedPorts | None, setup: Setup) -> dict[str, object]:
         return {}
     url = {"url": started_url(linked.url, setup.server.config)} if linked.url else {}
     return {**url, "links": ",".join(f"{port}:{link}" for port, link in linked.ports.items())}
-
-
-@contextmanager
-def _keeping_logs(servers: ManagedServers) -> Iterator[None]:
-    """When a run fails, what its servers have said is worth keeping."""
-    try:
-        yield
-    except RunError as error:
-        if (path := servers.keep_logs()) is None:
-            raise
-        raise RunError(f"{error}{LINE}(the logs of the servers are kept in {path})") from error
 
 
 def driver_options(plan: Plan, setup: Setup, url: str | None) -> dict[str, object]:

@@ -8,10 +8,10 @@ from ombdriver.bench.servers.configuration import TlsFiles
 from ombdriver.bench.servers.topology import HOST
 
 
-def make_certificates(folder: Path) -> TlsFiles:
+def make_certificates(folder: Path, address: str = HOST) -> TlsFiles:
     """Writes an authority, a certificate that it has signed, and its key into `folder`; only the owner may read them.
 
-    The certificate is good for 127.0.0.1 and localhost, as a server's and as a client's. Blocks for some milliseconds.
+    The certificate is good for `address` and localhost, as a server's and as a client's. Blocks for some milliseconds.
 
     Raises:
         OSError: if they can't be written.
@@ -19,7 +19,7 @@ def make_certificates(folder: Path) -> TlsFiles:
     import trustme  # not at the top: it loads all of cryptography
 
     authority = trustme.CA(organization_name="ombdriver")
-    issued = authority.issue_cert(HOST, "localhost", organization_name="ombdriver")
+    issued = authority.issue_cert(address, "localhost", organization_name="ombdriver")
     files = TlsFiles(folder / "server.crt", folder / "server.key", folder / "authority.crt")
     _write(files.certificate, b"".join(blob.bytes() for blob in issued.cert_chain_pems))
     _write(files.key, issued.private_key_pem.bytes())

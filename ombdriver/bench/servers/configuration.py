@@ -46,10 +46,10 @@ def data_configuration(plan: ServerPlan, place: Place, primary_port: int | None 
             "cluster-enabled": "yes",
             "cluster-config-file": "nodes.conf",
             "cluster-node-timeout": str(NODE_TIMEOUT_MS),
-            "cluster-announce-ip": HOST,
+            "cluster-announce-ip": plan.address,
         }
     if primary_port is not None and place.role == "replica":
-        lines["replicaof"] = f"{HOST} {primary_port}"
+        lines["replicaof"] = f"{plan.address} {primary_port}"
     if plan.tls and plan.topology != "standalone":
         lines["tls-replication"] = "yes"
     if plan.tls and plan.topology == "cluster":
@@ -61,7 +61,7 @@ def data_configuration(plan: ServerPlan, place: Place, primary_port: int | None 
 def sentinel_configuration(plan: ServerPlan, primary_port: int) -> dict[str, str | list[str]]:
     """The settings of a Sentinel; it writes more of them itself. It asks for no password, and knows the primary's."""
     commands = [
-        f"monitor {MASTER_NAME} {HOST} {primary_port} {QUORUM}",
+        f"monitor {MASTER_NAME} {plan.address} {primary_port} {QUORUM}",
         f"down-after-milliseconds {MASTER_NAME} {DOWN_AFTER_MS}",
         f"failover-timeout {MASTER_NAME} {FAILOVER_TIMEOUT_MS}",
     ]
@@ -76,9 +76,13 @@ def sentinel_configuration(plan: ServerPlan, primary_port: int) -> dict[str, str
 
 
 def render_configuration(
-    config: ServerConfig, port: int, tls: TlsFiles | None = None, base: ServerConfig = EMBEDDED
+    config: ServerConfig,
+    port: int,
+    tls: TlsFiles | None = None,
+    base: ServerConfig = EMBEDDED,
+    address: str = HOST,
 ) -> str:
-    """The configuration file of a private server on `port`, with `config` on top of `base`.
+    """The configuration file of a private server on `port` of `address`, with `config` on top of `base`.
 
     `{directory}` in it stands for the directory that the server will get. Values are written as they are, so that
     `save: "3600 1"` has two arguments; an empty one is written `""`. With `tls` the TCP port speaks TLS alone.
@@ -87,7 +91,7 @@ def render_configuration(
         ValueError: if a key or value holds a line break or NUL.
     """
     lines: dict[str, str | Sequence[str]] = {
-        "bind": HOST,
+        "bind": address,
         "protected-mode": "yes",
         "port": str(0 if tls else port),
         "unixsocket": '"{directory}/' + SOCKET_NAME + '"',

@@ -20,7 +20,6 @@ from ombdriver.bench.servers.private_server import Kind, PrivateServer
 from ombdriver.bench.servers.reaper import StartError
 from ombdriver.bench.servers.resp_client import Login, RefusedError, Reply, ask
 from ombdriver.bench.servers.topology import (
-    HOST,
     MASTER_NAME,
     SENTINELS,
     SLOTS,
@@ -73,12 +72,12 @@ class ServerNode:
 
     @property
     def port(self) -> int:
-        """The TCP port on 127.0.0.1."""
+        """The TCP port on the address of the plan."""
         return self.server.port
 
     @property
     def address(self) -> str:
-        """Where it listens on that port, if a link stands at 127.0.0.1 in its place."""
+        """Where it listens on that port, if a link stands where it is reached in its place."""
         return self.server.address
 
     @property
@@ -158,7 +157,8 @@ async def start_nodes(
                 tls=tls,
                 processors=plan.cpus,
                 equipment=NOTHING if kind == "sentinel" else plan.equipment,
-                address=own_address(every.index(place)) if plan.equipment.own_address else HOST,
+                address=own_address(every.index(place)) if plan.equipment.own_address else plan.address,
+                reached_at=plan.address,
                 timeout_s=timeout_s,
             )
         except StartError as error:
@@ -281,7 +281,7 @@ async def form_cluster(nodes: Sequence[ServerNode], timeout_s: float) -> None:
         await node.ask(("CLUSTER", "ADDSLOTS", *map(str, slots)))
     for number, node in enumerate(nodes):
         for other in nodes[:number]:
-            await node.ask(("CLUSTER", "MEET", HOST, str(other.port), str(other.server.bus_port)))
+            await node.ask(("CLUSTER", "MEET", other.server.reached_at, str(other.port), str(other.server.bus_port)))
 
     await wait_until(lambda: _cluster(nodes, len(nodes)), nodes, timeout_s)
     for node in replicas:

@@ -127,7 +127,7 @@ class ManagedServers:
         if plan.tls:
             self._directory = await Reaper.folder()
             # Not in a thread: one that a cancel leaves behind would write into a folder that is being removed.
-            self._tls = make_certificates(self._directory.directory or Path())
+            self._tls = make_certificates(self._directory.directory or Path(), plan.address)
         wanted = places(plan)
         data = [place for place in wanted if place.role != "sentinel"]
         # The first alone: what is wrong with it is wrong with all, and others need its port.
@@ -360,10 +360,15 @@ class ManagedServers:
 
         May be called while the servers run and after they were stopped.
         """
+        text = self.logs()
+        return save_log(text) if text else None
+
+    def logs(self) -> str:
+        """The ends of all logs, without passwords; empty if there is nothing in them."""
         logs = [(node, node.server.log_end().strip()) for node in self.nodes]
         if not any(log for _, log in logs):
-            return None
-        return save_log("\n".join(f"== {node.name}, port {node.port}, pid {node.pid}\n{log}\n" for node, log in logs))
+            return ""
+        return "\n".join(f"== {node.name}, port {node.port}, pid {node.pid}\n{log}\n" for node, log in logs)
 
     async def stop(self) -> None:
         """Ends all servers and removes what they left. Harmless when done; a cancel leaves it to the reapers."""

@@ -74,12 +74,13 @@ class PrivateServer:
     It belongs to no event loop: `start` and `stop` may run in different ones.
 
     Attributes:
-        port: the TCP port on 127.0.0.1.
-        address: where it listens on that port; 127.0.0.1 unless a link stands there in its place.
+        port: the TCP port, at the address by which others reach it.
+        address: where it listens on that port; another one than that if a link stands there in its place.
+        reached_at: the address of this machine by which clients and other servers reach it.
         bus_port: the port for the other nodes of a cluster; 0 for a server that is in none.
         pid: the process id of the server itself.
         is_down: whether it is down since `crash`.
-        url: `redis://127.0.0.1:PORT`, or `rediss://` with TLS; without a password, whatever the configuration says.
+        url: `redis://ADDRESS:PORT`, or `rediss://` with TLS; without a password, whatever the configuration says.
         socket: the path of its unix socket, which never speaks TLS.
         unix_url: the same server by this socket.
     """
@@ -92,6 +93,7 @@ class PrivateServer:
         config: ServerConfig,
         equipment: Equipment = NOTHING,
         address: str = HOST,
+        reached_at: str = HOST,
     ) -> None:
         self._reaper = reaper
         self.address = address
@@ -100,7 +102,9 @@ class PrivateServer:
         self.port, self.bus_port = ports
         self.pid = reaper.pid
         self.is_down = False
-        self.url = f"{'rediss' if tls else 'redis'}://{HOST}:{self.port}"
+        self.reached_at = reached_at
+        host = f"[{reached_at}]" if ":" in reached_at else reached_at
+        self.url = f"{'rediss' if tls else 'redis'}://{host}:{self.port}"
         self.socket = (reaper.directory or Path()) / SOCKET_NAME
         self.unix_url = f"unix://{quote(os.fsencode(self.socket))}"
 
@@ -146,6 +150,7 @@ class PrivateServer:
         processors: Sequence[int] = (),
         equipment: Equipment = NOTHING,
         address: str = HOST,
+        reached_at: str = HOST,
         timeout_s: float = 20.0,
     ) -> Self:
         """As `start`, for a server of any kind, and with an error that has still to be worded by `describe`.
@@ -158,6 +163,7 @@ class PrivateServer:
             processors: the numbers of those that it stays on; none means all.
             equipment: what it is broken by.
             address: where it listens, and calls others from.
+            reached_at: where clients and other servers reach it.
             timeout_s: how long it may take to answer.
 
         Raises:
@@ -166,14 +172,14 @@ class PrivateServer:
         """
         arguments = ("--sentinel",) if kind == "sentinel" else ()
         own_bus_port = kind == "cluster"
-        place = {} if address == HOST else {"bind": address, "bind-source-addr": address}
+        place = {} if address == reached_at else {"bind": address, "bind-source-addr": address}
         for attempt in range(1, _PORT_ATTEMPTS + 1):
-            ports = _free_ports(own_bus_port) if kind == "cluster" else (_free_port(), 0)
+            ports = _free_ports(reached_at, own_bus_port) if kind == "cluster" else (_free_port(reached_at), 0)
             lines = {**config, **place} | ({"cluster-port": str(ports[1])} if own_bus_port else {})
-            text = render(lines, ports[0], tls, {} if kind == "sentinel" else EMBEDDED)
+            text = render(lines, ports[0], tls, {} if kind == "sentinel" else EMBEDDED, reached_at)
             try:
                 reaper = await Reaper.start(binary, text, arguments, processors, equipment)
-                server = cls(reaper, ports, tls is not None, config, equipment, address)
+                server = cls(reaper, ports, tls is not None, config, equipment, address, reached_at)
                 await server._until_awake(timeout_s)
             except FolderError:
                 raise
@@ -381,19 +387,27 @@ def _what(what: str, log: str, tls: TlsFiles | None) -> str:
     return what
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
+def _free_port(address: str) -> int:
+    with _bound(address, 0) as probe:
         port: int = probe.getsockname()[1]
         return port
 
 
-def _free_ports(own_bus_port: bool) -> tuple[int, int]:
+def _free_ports(address: str, own_bus_port: bool) -> tuple[int, int]:
     """A node's port and that of its bus: any other one where it can be told, else the port that it is bound to."""
     if own_bus_port:
-        return _free_port(), _free_port()
+        return _free_port(address), _free_port(address)
     while True:
-        port = _free_port()
-        with contextlib.suppress(OSError, OverflowError), socket.socket() as probe:
-            probe.bind((HOST, port + _BUS_OFFSET))
+        port = _free_port(address)
+        with contextlib.suppress(OSError, OverflowError), _bound(address, port + _BUS_OFFSET):
             return port, port + _BUS_OFFSET
+
+
+def _bound(address: str, port: int) -> socket.socket:
+    probe = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    try:
+        probe.bind((address, port))
+    except BaseException:
+        probe.close()
+        raise
+    return probe

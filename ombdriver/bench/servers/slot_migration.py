@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from ombdriver.bench.servers.formation import NotReadyError, ServerNode, slot_owner, wait_until
 from ombdriver.bench.servers.resp_client import Login
-from ombdriver.bench.servers.topology import HOST
 from ombdriver.errors import ServerError
 
 KEYS_AT_ONCE = 16
@@ -41,7 +40,7 @@ async def migrate_by_keys(
         await source.ask(("CLUSTER", "SETSLOT", slot, "MIGRATING", str(target_id)))
         while keys := (await source.ask(("CLUSTER", "GETKEYSINSLOT", slot, str(KEYS_AT_ONCE))))[0]:
             assert isinstance(keys, list)
-            migrate = ("MIGRATE", HOST, str(target.port), "", "0", str(round(MIGRATE_S * 1000)))
+            migrate = ("MIGRATE", target.server.reached_at, str(target.port), "", "0", str(round(MIGRATE_S * 1000)))
             await source.ask((*migrate, *_login(target.login), "KEYS", *map(str, keys)), timeout_s=2 * MIGRATE_S)
         for node in (target, source, *others):
             await node.ask(("CLUSTER", "SETSLOT", slot, "NODE", str(target_id)))

@@ -41,6 +41,7 @@ class ServerPlan:
         unix_socket: the driver connects by the unix socket.
         cpus: numbers of the processors that all servers stay on; none means no pinning.
         equipment: what those that hold data are broken by.
+        address: of this machine, at which all of them listen, and clients and the other servers reach them.
     """
 
     engine: str = "valkey"
@@ -52,6 +53,7 @@ class ServerPlan:
     unix_socket: bool = False
     cpus: tuple[int, ...] = ()
     equipment: Equipment = NOTHING
+    address: str = HOST
 
     @property
     def primary_count(self) -> int:
@@ -170,13 +172,14 @@ def connect_url(plan: ServerPlan, ports: Sequence[int], authority: Path | None =
     """
     scheme = "rediss" if plan.tls else "redis"
     options = f"?ssl_ca_certs={quote(os.fsencode(authority))}" if authority else ""
-    hosts = ",".join(f"{HOST}:{port}" for port in ports)
+    host = f"[{plan.address}]" if ":" in plan.address else plan.address
+    hosts = ",".join(f"{host}:{port}" for port in ports)
     match plan.topology:
         case "sentinel":
             return f"{scheme}+sentinel://{hosts}/{MASTER_NAME}{options}"
         case "cluster":
             return f"{scheme}+cluster://{hosts}{options}"
-    return f"{scheme}://{HOST}:{ports[0]}{options}"
+    return f"{scheme}://{host}:{ports[0]}{options}"
 
 
 def slot_ranges(primaries: int) -> list[range]:

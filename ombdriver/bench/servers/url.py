@@ -6,7 +6,7 @@ lets a password into a message.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from ombdriver.bench.units import quoted
@@ -184,6 +184,13 @@ def files_of(url: str) -> dict[str, str]:
     """The files of TLS that `url` names, by the options that name them."""
     options = parse_qsl(urlsplit(url).query)
     return {name: value for name, value in options if name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")}
+
+
+def with_files(url: str, paths: Mapping[str, str]) -> str:
+    """`url` with other files in place of those that these options name."""
+    before, mark, query = url.partition("?")
+    options = [(name, paths.get(name, value)) for name, value in parse_qsl(query, keep_blank_values=True)]
+    return f"{before}{mark}{urlencode(options, quote_via=quote)}"
 
 
 def with_options(url: str, options: dict[str, str | None]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ombdriver.bench.telemetry.contention import read_contention, usable_processors
 from ombdriver.bench.telemetry.hosts import HostSample
 from ombdriver.bench.telemetry.machine import ProcessesMeter, available_memory
+from ombdriver.bench.telemetry.summary import OuterUsage
 
 
 class HostMeter:
@@ -22,8 +23,8 @@ class HostMeter:
     def __repr__(self) -> str:
         return f"<HostMeter of {len(self._processors)} processors>"
 
-    def read(self) -> HostSample:
-        """The host now, on its own clock."""
+    def read(self, servers: OuterUsage | None = None) -> HostSample:
+        """The host now, on its own clock; `servers`: the run's own, where they are here."""
         contention, memory, engine = read_contention(self._processors), available_memory(), self._engine.read()
         return HostSample(
             at_ns=time.monotonic_ns(),
@@ -33,4 +34,7 @@ class HostMeter:
             available_bytes=None if memory is None else memory.available,
             agent_cpu_ns=time.process_time_ns(),
             engine_cpu_ns=None if engine is None else engine.cpu_ns,
+            servers_cpu_ns=None if servers is None else servers.cpu_ns,
+            servers_rss_bytes=0 if servers is None else servers.rss_bytes,
+            servers_waited_ns=None if servers is None else servers.waited_ns,
         )

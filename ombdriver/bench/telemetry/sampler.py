@@ -50,6 +50,7 @@ class Telemetry:
         servers: the process ids of servers on this machine that are the run's own; they count as one process.
         hosts: that the workers are on, where these are others; each takes its samples by itself.
         scheduler: what has placed the workers there, as one of these; None on this machine.
+        server_host: that of `hosts` on which the run's own servers are, in place of `servers`; None for none.
         every_ns: between two samples.
     """
 
@@ -62,9 +63,10 @@ class Telemetry:
         servers: Sequence[int] = (),
         hosts: Sequence[HostSeries] = (),
         scheduler: HostSeries | None = None,
+        server_host: HostSeries | None = None,
         every_ns: int = EVERY_NS,
     ) -> None:
-        self._hosts, self._scheduler = hosts, scheduler
+        self._hosts, self._scheduler, self._server_host = hosts, scheduler, server_host
         self._observe: Callable[[Sequence[TopicPartition]], Awaitable[ServerSample | None]] | None = getattr(
             driver, "observe", None
         )
@@ -183,6 +185,8 @@ class Telemetry:
 
     def _process_sample(self) -> ProcessSample:
         outer: dict[str, OuterUsage | None] = {name: meter.read() for name, meter in self._meters.items()}
+        if self._server_host is not None:
+            outer[SERVER] = self._server_host.servers_now
         own = dict(zip(self._roles, self._reports(), strict=False))
         parent = self._parent_usage()
         outer[PARENT] = OuterUsage(parent.cpu_ns, parent.rss_bytes)
@@ -236,10 +240,14 @@ class Telemetry:
         """The measured window in a few figures."""
         processes = self._processes
         shares = [processes.cpu(name) for name in self._roles]
+        server_cpu, server_waiting = processes.cpu(SERVER), processes.waiting(SERVER)
+        if self._server_host is not None:  # by the times at which its agent has looked
+            there = self._server_host.usage()
+            server_cpu, server_waiting = there.servers_cpu, there.servers_waiting
         return replace(
             self._server.summary(),
-            server_process_cpu=processes.cpu(SERVER),
-            server_process_waiting=processes.waiting(SERVER),
+            server_process_cpu=server_cpu,
+            server_process_waiting=server_waiting,
             busiest_worker_cpu=max(shares, key=lambda share: share.mean or 0, default=None),
             steal=processes.share(STEAL),
             pressure=processes.share(PRESSURE),

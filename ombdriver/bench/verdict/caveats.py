@@ -486,13 +486,26 @@ def _who_paused(facts: Facts, family: str, least_ns: float) -> str:
 
 
 def _colocated(facts: Facts) -> list[str]:
-    """There are fewer cores than processes that want one: the workers, all servers and the parent."""
+    """There are fewer cores than processes that want one: the workers, all servers and the parent, or the agent."""
+    if facts.is_elsewhere:
+        return [message for each in facts.hosts for message in _colocated_on(facts, each)]
     cores, servers, workers = facts.cores, facts.servers_on_host, len(facts.workers)
     return _if(
         servers and cores < workers + servers + 1,
         f"{'the server shares' if servers == 1 else f'{servers} servers share'} {cores:g}"
         f" {'core' if cores == 1 else 'cores'} with the {workers} workers, so each is measured with the others; use a"
         " larger machine, or a server on another one (--url)",
+    )
+
+
+def _colocated_on(facts: Facts, host: HostUsage) -> list[str]:
+    workers = sum(worker.host == host.name for worker in facts.workers)
+    return _if(
+        host.servers and workers and host.cores < workers + host.servers + 1,
+        f"{'the server shares' if host.servers == 1 else f'{host.servers} servers share'} {host.cores}"
+        f" {'core' if host.cores == 1 else 'cores'} of host {host.name} with {workers}"
+        f" {'worker' if workers == 1 else 'workers'}, so each is measured with the others; let the scheduler have"
+        " one host more than --hosts, which the server has for itself then",
     )
 
 
@@ -699,7 +712,7 @@ CAVEATS = (
     _caveat("clocksOfHosts", "workers were on several hosts; how wrong their clocks may be", _clocks_of_hosts),
     _caveat(
         "clockWitness",
-        "the kernels of the hosts, or the server's TIME, contradict what exchanges prove of a host's clock",
+        "the kernels of the hosts, or the TIME of a server, contradict what exchanges prove of a host's clock",
         _clock_witness,
     ),
     _caveat(
@@ -735,7 +748,7 @@ CAVEATS = (
     _caveat(
         "colocated",
         "servers run on this machine, which has fewer cores than there are workers, these servers (replicas and"
-        " Sentinels among them) and the parent",
+        " Sentinels among them) and the parent; or the run started them on a host with workers, and so few cores",
         _colocated,
     ),
     _caveat(

@@ -281,9 +281,11 @@ class Facts:
         return {} if share is None else {"this machine": share}
 
     def waited_on(self, host: str) -> float:
-        """For how much of the window the workers of a host waited for a core, all of them together."""
+        """For how much of the window the workers and servers of a host waited for a core, all of them together."""
         waited_ns = sum(worker.run_delay_ns for worker in self.workers if worker.host == host)
-        return waited_ns / self.window_ns if self.window_ns else 0.0
+        workers = waited_ns / self.window_ns if self.window_ns else 0.0
+        servers = [each.servers_waiting.mean for each in self.hosts if each.name == host and each.servers]
+        return workers + sum(1.0 if each is None else each for each in servers)  # nobody knows: all may be theirs
 
     @property
     def is_late(self) -> bool:

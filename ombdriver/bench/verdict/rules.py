@@ -210,9 +210,11 @@ def _server_starved(facts: Facts) -> RuleResult:
         return NotApplicable("nobody saw how long a server waited for a core: the run started none, or looked too late")
     if waited <= WAITING_SHARE or waited <= ran:
         return []
+    where = next((f" on host {each.name}" for each in facts.hosts if each.servers), "")
+    way_out = "let them have a host of their own" if where else "use a server on another machine (--url)"
     return [
-        f"the servers of this run waited for a core for {waited:.0%} of the window, longer than they ran ({ran:.0%});"
-        " end what else runs here, lower the rate, or use a server on another machine (--url)"
+        f"the servers of this run{where} waited for a core for {waited:.0%} of the window, longer than they ran"
+        f" ({ran:.0%}); end what else runs {'there' if where else 'here'}, lower the rate, or {way_out}"
     ]
 
 

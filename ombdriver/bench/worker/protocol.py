@@ -4,7 +4,7 @@ Times are of the run's clock; a worker on another host translates them (`load.ho
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ombdriver.bench.load.host_clock import SAME_HOST, HostClock, ServerTime
 from ombdriver.bench.load.phase import Phase
@@ -33,8 +33,9 @@ class Job:
         driver: the driver's registered name.
         options: what its factory is given.
         host_clock: of the host that it is on, as far as it is known before anything starts.
-        tells_server_time: whether it says how the server's clock stands to that of its host.
+        tells_server_time: whether it says how the servers' clocks stand to that of its host.
         resume: where it goes on in the place of another one; None where it begins.
+        files: of a worker on another host, what is in the files that the driver's URL names, by its options.
     """
 
     plan: Plan
@@ -44,6 +45,7 @@ class Job:
     host_clock: HostClock = SAME_HOST
     tells_server_time: bool = False
     resume: Resume | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 # -- commands of the parent --------------------------------------------------------------------------------------------

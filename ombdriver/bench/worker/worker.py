@@ -27,7 +27,7 @@ from ombdriver.bench.worker.pacer import SpinPacer, make_pacer
 from ombdriver.bench.worker.pacing import AdaptivePacing, EachPacing
 from ombdriver.bench.worker.publisher import Publisher
 from ombdriver.bench.worker.sender import Sender
-from ombdriver.bench.worker.server_time import ask_server_time
+from ombdriver.bench.worker.server_time import ask_server_times
 from ombdriver.errors import OmbdriverError, OutcomeUnknown
 
 CLOSE_TIMEOUT_S = 1.0
@@ -120,10 +120,10 @@ class Worker:
         )
 
     async def server_times(self) -> tuple[ServerTime, ...]:
-        """The server's clock, by that of this host, if the worker is to tell it."""
+        """The servers' clocks, by that of this host, if the worker is to tell it."""
         if self._driver is None or not self._job.tells_server_time:
             return ()
-        return await ask_server_time(self._driver)
+        return await ask_server_times(self._driver)
 
     async def _create_consumer(self, place: int) -> DriverConsumer:
         """The consumer at that place in the worker's plan, connected."""

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from ombdriver.bench.drivers.api import DriverConsumer, DriverProducer, OnReplies, TopicSpec
+from ombdriver.bench.drivers.api import AskTime, DriverConsumer, DriverProducer, OnReplies, TopicSpec
 from ombdriver.bench.drivers.redis_streams import diagnosis, runs
 from ombdriver.bench.drivers.redis_streams.consumer import AckSender
 from ombdriver.bench.drivers.redis_streams.control import Control, may_pass
@@ -37,7 +37,7 @@ from ombdriver.bench.drivers.redis_streams.server import (
     check_streams,
     facts,
     has_command,
-    server_time_ns,
+    server_clocks,
     settings,
 )
 from ombdriver.bench.drivers.redis_streams.topics import StreamTopics
@@ -279,10 +279,10 @@ class RedisStreamsDriver:
         with map_errors(self.server):
             return await self._memories.look(self._observer())
 
-    async def server_time_ns(self) -> int | None:
-        """See `api.Driver.server_time_ns`; of a cluster nobody's, since each process may ask another of its servers."""
+    async def server_clocks(self) -> Mapping[str, AskTime]:
+        """See `api.Driver.server_clocks`; of a cluster those of all primaries."""
         with map_errors(self.server):
-            return await server_time_ns(self._control)
+            return await server_clocks(self._control)
 
     def _observer(self) -> Router:
         if self._observing is None:

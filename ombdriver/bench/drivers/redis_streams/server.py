@@ -6,8 +6,10 @@ no run from going on.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from urllib.parse import urlsplit
 
+from ombdriver.bench.drivers.api import AskTime
 from ombdriver.bench.drivers.redis_streams.control import Control, may_pass
 from ombdriver.bench.servers.here import together, where_are
 from ombdriver.errors import ServerError
@@ -94,13 +96,26 @@ async def _info(control: Control, node: Channel) -> dict[str, str]:
         return {}
 
 
-async def server_time_ns(control: Control) -> int | None:
-    """TIME of the one server that takes messages; None where there are several, or the user may not ask."""
+async def server_clocks(control: Control) -> dict[str, AskTime]:
+    """What asks each server that takes messages for its TIME, by its address; without those that do not tell."""
     nodes = control.router.controls()
-    if len(nodes) != 1:
-        return None
+    told = await asyncio.gather(*(_time_ns(control, node) for node in nodes))
+    return {
+        _name(node): partial(_time_ns, control, node)
+        for node, time_ns in zip(nodes, told, strict=True)
+        if time_ns is not None
+    }
+
+
+def _name(node: Channel) -> str:
+    """The address of a server to which there has been a connection: a cluster tells every client the same one."""
+    return "" if node.address is None else ":".join(map(str, node.address))
+
+
+async def _time_ns(control: Control, node: Channel) -> int | None:
+    """TIME of a server; None where the user may not ask, or it is gone."""
     try:
-        seconds, microseconds = await control.ask_node(nodes[0], "TIME")
+        seconds, microseconds = await control.ask_node(node, "TIME")
         return int(seconds) * 10**9 + int(microseconds) * 1000
     except (RedisError, TypeError, ValueError):
         return None

@@ -109,6 +109,7 @@ def trial_of(result: Result, source: str) -> Trial:
             **flatten({key: environment[key] for key in HOST if key in environment}, ""),
             "workersOn": told_layout(environment.get("layout")),
             **_facts_of_hosts(environment.get("hosts") or ()),
+            **_place_of_server(environment.get("hosts") or ()),
         },
         setup_facts={
             **flatten({key: value for key, value in result.setup.items() if key not in NOT_OF_SETUP}, "setup."),
@@ -125,6 +126,12 @@ def _facts_of_hosts(hosts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for key in OF_HOSTS
         if any(key in host for host in hosts)
     }
+
+
+def _place_of_server(hosts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Whether the servers that a run has started on one of its hosts had that for themselves."""
+    shared = [bool(host.get("hasWorkers")) for host in hosts if host.get("hasServer")]
+    return {"serverOn": "a host with workers" if shared[0] else "a host of its own"} if shared else {}
 
 
 def flatten(data: Mapping[str, Any], above: str) -> dict[str, Any]:

@@ -7,9 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ombdriver.bench.hosts import agent_protocol as protocol
+from ombdriver.bench.servers.topology import TOPOLOGIES, ServerPlan
 from ombdriver.bench.worker.serializer import FormatError
 
 NUMBERS = st.integers(-(2**63), 2**63)
+PLANS = st.builds(
+    ServerPlan,
+    engine=st.text(),
+    topology=st.sampled_from(TOPOLOGIES),
+    primaries=st.none() | st.integers(3, 100),
+    config=st.dictionaries(st.text(), st.text() | st.lists(st.text()).map(tuple)),
+    cpus=st.lists(st.integers(0, 255)).map(tuple),
+    address=st.text(),
+)
 MESSAGES = st.one_of(
     st.builds(protocol.Launch, st.integers(0, 300), st.lists(st.binary(), max_size=3).map(tuple)),
     st.builds(protocol.Forward, st.integers(0, 300), st.binary(max_size=3000)),
@@ -20,6 +30,20 @@ MESSAGES = st.one_of(
     st.builds(protocol.Said, st.integers(0, 300), st.binary(max_size=3000)),
     st.builds(protocol.Gone, st.integers(0, 300), st.text()),
     st.builds(protocol.Answer, NUMBERS, NUMBERS, NUMBERS),
+    st.builds(protocol.StartServers, PLANS),
+    st.builds(protocol.TellLogs),
+    st.builds(protocol.StopServers),
+    st.builds(
+        protocol.ServersStarted,
+        st.text(),
+        st.lists(st.builds(protocol.ServerProcess, st.text(), st.integers(1, 65535), st.integers(1, 2**22))).map(tuple),
+        st.booleans(),
+        st.dictionaries(st.text(), st.binary()),
+    ),
+    st.builds(protocol.ServersFailed, st.text()),
+    st.builds(protocol.ServerEnded, st.text(), st.text()),
+    st.builds(protocol.ServerLogs, st.text()),
+    st.builds(protocol.ServersStopped),
 )
 
 

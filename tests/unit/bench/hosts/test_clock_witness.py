@@ -8,7 +8,7 @@ from ombdriver.bench.hosts.clock_witness import (
     Claim,
     WallReading,
     kernels_claim,
-    servers_claim,
+    servers_claims,
 )
 from ombdriver.bench.hosts.kernel_clock import read_wall
 from ombdriver.bench.load.host_clock import ServerTime
@@ -43,9 +43,8 @@ def test_the_servers_clock_tells_how_far_a_host_is_ahead_within_its_error(
             found.append(ServerTime(at_ns + offset_ns, told_ns, moment + back_ns + offset_ns))
         return found
 
-    told = servers_claim(asked(own, 0), asked(there, ahead_ns))
+    (told,) = servers_claims(asked(own, 0), asked(there, ahead_ns))
 
-    assert told is not None
     assert abs(told.ahead_ns - ahead_ns) <= told.error_ns + 1
     assert told.beyond_ns(ahead_ns, 1) == 0
 
@@ -81,8 +80,33 @@ def test_a_clock_that_nobody_keeps_and_a_server_that_was_not_asked_say_nothing()
 
     pairs = ((kept, unkept), (unkept, kept), (silent, kept), (kept, silent))
     assert [kernels_claim(*pair) for pair in pairs] == [None] * 4
-    assert servers_claim([], [ServerTime(0, 0, 1)]) is None
-    assert servers_claim([ServerTime(0, 0, 1)], []) is None
+    assert servers_claims([], [ServerTime(0, 0, 1)]) == []
+    assert servers_claims([ServerTime(0, 0, 1)], []) == []
+
+
+SERVERS = st.dictionaries(st.sampled_from("abcdef"), st.integers(-DAYS, DAYS))
+
+
+@given(SERVERS, st.sets(st.sampled_from("abcdef")), st.sets(st.sampled_from("abcdef")), st.integers(-DAYS, DAYS))
+def test_each_server_that_both_have_asked_is_a_witness_of_its_own(
+    servers: dict[str, int], own: set[str], there: set[str], ahead_ns: int
+) -> None:
+    """However far their clocks are apart; one that only one of the two could ask is none, unless each knows but one."""
+
+    def asked(some: set[str], offset_ns: int) -> list[ServerTime]:
+        known = sorted(some & servers.keys())
+        return [ServerTime(offset_ns, WALL + servers[name], offset_ns + 1, name) for name in known]
+
+    here, other = asked(own, 0), asked(there, ahead_ns)
+    told = servers_claims(here, other)
+
+    if len(here) == len(other) == 1:
+        assert [each.server for each in told] == [other[0].server]
+        return
+    assert sorted(each.server for each in told) == sorted(own & there & servers.keys())
+    for each in told:
+        assert each.witness == "serverTime"
+        assert each.beyond_ns(ahead_ns, 1) == 0
 
 
 def test_this_machine_tells_its_clocks() -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ombdriver.bench.hosts.cluster import Cluster, find_scheduler, unreachable
+from ombdriver.bench.hosts.cluster import OWN_LOGINS, Cluster, find_scheduler, unfit_for_a_host, unreachable
 from ombdriver.bench.plan.host_layout import HostLayout
+from ombdriver.bench.servers.topology import TOPOLOGIES, ServerPlan
 from ombdriver.cli import main
 from ombdriver.errors import InputError
 
@@ -99,7 +100,13 @@ def test_without_a_scheduler_nothing_is_guessed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "option",
-    [("--scheduler", "10.0.0.1:8786"), ("--workers-per-host", "4"), ("--placement", "split"), ("--insecure",)],
+    [
+        ("--scheduler", "10.0.0.1:8786"),
+        ("--workers-per-host", "4"),
+        ("--placement", "split"),
+        ("--server-host", "first"),
+        ("--insecure",),
+    ],
 )
 def test_an_option_of_several_hosts_is_never_left_unread(
     option: tuple[str, ...], capsys: pytest.CaptureFixture[str]
@@ -137,3 +144,45 @@ def test_faults_that_break_servers_are_not_for_other_hosts(capsys: pytest.Captur
     assert ended.value.code == 2
     told = "ombdriver: --hosts: servers that a run starts are of this machine; leave it out"
     assert capsys.readouterr().err.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        *((ServerPlan(topology=each), "Sentinels" if each == "sentinel" else "") for each in TOPOLOGIES),
+        (ServerPlan(unix_socket=True), "a unix socket leads to no other host; leave unixSocket out"),
+        (ServerPlan(tls=True), ""),
+        (ServerPlan(config={"appendonly": "yes"}), ""),
+        *((ServerPlan(config={each.upper(): "x"}), f"leave {each} out of its config") for each in OWN_LOGINS),
+    ],
+)
+def test_a_setup_that_can_not_be_on_another_host_is_refused_with_the_reason(plan: ServerPlan, told: str) -> None:
+    """Whoever reaches the address of a host must know the password that the run has made."""
+    found = unfit_for_a_host(plan)
+
+    assert (found is None) == (told == "")
+    assert told in (found or "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--setup", "valkey-sentinel"), "--server-host: valkey-sentinel: Sentinels ask for no password"),
+        (("--url", "redis://10.0.0.5"), "--server-host: url names a server that runs already; leave one of the two"),
+        (("--setup", "memory"), "its driver lives in one process"),
+    ],
+)
+def test_a_server_host_is_for_servers_that_the_run_starts(
+    arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line, before anything is connected; a plan of what can be is shown."""
+    there = ("plan", "1kb-3groups", "--hosts", "2", "--server-host", "first")
+    with pytest.raises(SystemExit) as ended:
+        main([*there, *arguments])
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+    with pytest.raises(SystemExit) as ended:
+        main(list(there))
+    assert ended.value.code == 0
+    assert "on host 1" in capsys.readouterr().out

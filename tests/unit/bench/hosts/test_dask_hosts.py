@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from ombdriver.bench.hosts.cluster import Cluster
-from ombdriver.bench.hosts.dask_hosts import connected, peer_elsewhere
+from ombdriver.bench.hosts.dask_hosts import Choice, chosen_hosts, connected, peer_elsewhere
 from ombdriver.bench.plan.host_layout import HostLayout
 from ombdriver.errors import RunError
 
@@ -52,3 +52,57 @@ async def test_a_client_that_can_not_be_made_is_told_in_one_sentence(
 def test_agents_are_given_an_address_that_they_can_reach(scheduler: str, workers: list[str], peer: str) -> None:
     """Of a scheduler on this machine with workers elsewhere, too: a loopback address would lead them to themselves."""
     assert peer_elsewhere(scheduler, workers) == peer
+
+
+WORKERS = {
+    "tcp://10.0.0.2:4000": "beta",
+    "tcp://10.0.0.1:4000": "alpha",
+    "tcp://10.0.0.1:4001": "alpha-2",
+    "tcp://10.0.0.3:4000": "gamma",
+}
+A, B, C = "tcp://10.0.0.1:4000", "tcp://10.0.0.2:4000", "tcp://10.0.0.3:4000"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "server_host", "chosen"),
+    [
+        (2, None, Choice([A, B])),
+        (3, None, Choice([A, B, C])),
+        (2, "first", Choice([B, C, A], 2)),
+        (2, "10.0.0.2", Choice([A, C, B], 2)),
+        (1, "gamma", Choice([A, C], 1)),
+        (3, "first", Choice([A, B, C], 0)),
+        (3, "alpha-2", Choice([A, B, C], 0)),
+        (3, "tcp://10.0.0.3:4000", Choice([A, B, C], 2)),
+    ],
+)
+def test_a_server_has_a_host_of_its_own_where_there_is_one_to_spare(
+    hosts: int, server_host: str | None, chosen: Choice
+) -> None:
+    """Named by its address or by any worker of Dask on it; else workers of the run are beside it."""
+    assert chosen_hosts(WORKERS, hosts, "tcp://10.0.0.9:8786", server_host) == chosen
+
+
+@pytest.mark.parametrize(
+    ("workers", "hosts", "server_host", "told"),
+    [
+        ({}, 1, None, "the scheduler at tcp://s:1 has no workers"),
+        (WORKERS, 4, None, "--hosts: 4 asked for, and the scheduler has workers on 3 (10.0.0.1, 10.0.0.2, 10.0.0.3);"),
+        (WORKERS, 4, "first", "--hosts: 4 asked for"),
+        (
+            WORKERS,
+            2,
+            "delta",
+            "--server-host: the scheduler has no host or worker called delta; write one of 10.0.0.1, 10.0.0.2,"
+            " 10.0.0.3, or first",
+        ),
+    ],
+)
+def test_hosts_that_are_not_there_are_refused_with_those_that_are(
+    workers: dict[str, str], hosts: int, server_host: str | None, told: str
+) -> None:
+    """Before anything is started."""
+    with pytest.raises(RunError) as raised:
+        chosen_hosts(workers, hosts, "tcp://s:1", server_host)
+
+    assert str(raised.value).startswith(told)

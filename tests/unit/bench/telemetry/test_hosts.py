@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ombdriver.bench.telemetry.hosts import HostSample, HostSeries
-from ombdriver.bench.telemetry.summary import CpuShare
+from ombdriver.bench.telemetry.summary import CpuShare, OuterUsage
 from ombdriver.bench.telemetry.window import Window
 
 SECOND = 10**9
@@ -42,6 +42,28 @@ def test_shares_are_of_the_window_alone_whatever_counters_began_with(
         assert share.peak == pytest.approx(grown / SECOND)
     assert usage.pressure == CpuShare()
     assert usage.least_available_bytes == min(left[10:21])
+
+
+@given(st.integers(0, 8 * SECOND), st.integers(0, 2 * SECOND))
+def test_servers_on_a_host_are_told_beside_it_as_of_the_window(ran_ns: int, waited_ns: int) -> None:
+    """By what they took in it, whatever they took before."""
+    series = HostSeries("alpha", FACTS, servers=2)
+    series.begin(Window(10 * SECOND, 20 * SECOND))
+    assert series.servers_now is None
+    ran, waited = 3 * SECOND, 5 * SECOND
+    for at in range(30):
+        within = 10 < at <= 20
+        ran += ran_ns if within else SECOND
+        waited += waited_ns if within else SECOND
+        series.add(HostSample(at * SECOND, servers_cpu_ns=ran, servers_rss_bytes=at, servers_waited_ns=waited))
+
+    usage = series.usage()
+
+    assert usage.servers == 2
+    assert usage.servers_cpu.mean == pytest.approx(ran_ns / SECOND)
+    assert usage.servers_waiting.mean == pytest.approx(waited_ns / SECOND)
+    assert usage.to_json()["serversCpu"]["mean"] == pytest.approx(ran_ns / SECOND, abs=1e-3)
+    assert series.servers_now == OuterUsage(ran, 29, waited)
 
 
 def test_a_host_that_told_nothing_in_the_window_has_no_figures() -> None:

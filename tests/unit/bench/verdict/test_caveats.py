@@ -171,6 +171,21 @@ def test_a_sound_run_has_none() -> None:
             "a core of host beta for 50% of the window, those of this run for 20% at most: others run there too",
         ),
         (
+            on_hosts(pressure=CpuShare(0.5), cores=8, servers=1, servers_waiting=CpuShare(0.15)),
+            "busyMachine",
+            "a core of host beta for 50% of the window, those of this run for 35% at most",
+        ),
+        (
+            on_hosts(cores=2, servers=1, servers_waiting=CpuShare(0.0)),
+            "colocated",
+            "the server shares 2 cores of host beta with 1 worker, so each is measured with the others; let",
+        ),
+        (
+            on_hosts(cores=4, servers=3, servers_waiting=CpuShare(0.0)),
+            "colocated",
+            "3 servers share 4 cores of host beta",
+        ),
+        (
             on_hosts(steal=CpuShare(0.02, 0.1)) | {"telemetry": machine(steal=0.5)},
             "steal",
             "a processor of host beta was taken away by its host (steal) for 2.0% of the window",
