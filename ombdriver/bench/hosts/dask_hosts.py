@@ -26,7 +26,7 @@ from ombdriver.errors import InputError, RunError
 
 logger = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT_S, CALL_TIMEOUT_S, END_TIMEOUT_S = 10.0, 30.0, 15.0
+CONNECT_TIMEOUT_S, CALL_TIMEOUT_S, END_TIMEOUT_S, CLOSE_TIMEOUT_S = 10.0, 30.0, 15.0, 4.0
 LOOK_S = 0.2
 WATCH_EVERY_S, WATCH_TIMEOUT_S = 1.0, 5.0
 
@@ -150,13 +150,22 @@ async def _client(scheduler: str, stack: contextlib.AsyncExitStack) -> Any:
         await client
     except Exception as error:  # of any kind: of files, TLS, addresses, versions, time
         if client is not None:
-            await client.close(timeout=1)
+            await _close(client)
         raise RunError(
             f"no scheduler of Dask answers at {scheduler} ({_in_a_line(error)}); see whether it is up, and for"
             " tls:// whether Dask's own settings (distributed.comm.tls) name the certificates"
         ) from error
-    stack.push_async_callback(client.close, timeout=2)
+    stack.push_async_callback(_close, client)
     return client
+
+
+async def _close(client: Any) -> None:
+    """Whatever becomes of it, the run has ended by then, and may have ended with an error of its own."""
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await client.close(timeout=CLOSE_TIMEOUT_S / 2)
+    except Exception as error:  # of any kind: a scheduler that has no time is waited for with a TimeoutError
+        logger.info("the connection to the scheduler was not closed in order: %r", error)
 
 
 def _in_a_line(error: BaseException) -> str:

@@ -1,7 +1,9 @@
 """What is said when Dask fails, in whatever way; without Dask."""
 
+import asyncio
 import sys
 import warnings
+from collections.abc import Generator
 from types import ModuleType
 
 import pytest
@@ -39,6 +41,34 @@ async def test_a_client_that_can_not_be_made_is_told_in_one_sentence(
             pass
     assert str(raised.value).startswith(f"no scheduler of Dask answers at tls://10.0.0.1:8786 ({told}); see whether")
     assert told_by_dask == []
+
+
+async def test_a_scheduler_that_does_not_let_go_of_its_client_hides_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run fails with is told, and not that its connection to Dask did not close in time."""
+
+    class Client:
+        """Has a scheduler without workers, and can't be closed."""
+
+        def __init__(self, *_: object, **__: object) -> None:
+            self.scheduler = self
+
+        def __await__(self) -> Generator[None, None, "Client"]:
+            yield from asyncio.sleep(0).__await__()
+            return self
+
+        async def identity(self, n_workers: int) -> dict[str, object]:
+            return {"workers": {}}
+
+        async def close(self, timeout: float) -> None:
+            raise TimeoutError
+
+    dask = ModuleType("distributed")
+    dask.Client = Client  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "distributed", dask)
+
+    with pytest.raises(RunError, match="has no workers"):
+        async with connected(Cluster("tls://10.0.0.1:8786", HostLayout(2, 2, "mixed"))):
+            pass
 
 
 @pytest.mark.parametrize(
