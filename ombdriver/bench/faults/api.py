@@ -357,7 +357,7 @@ def lacks_target(target: Target, site: Site) -> str | None:
             "this system does not let a stopped worker go on when the run is gone; leave this fault out, or use Linux"
         )
     plan = site.servers
-    if plan is None and site.on_hosts:
+    if plan is None and site.on_hosts and not site.users_server:
         return (
             f"a server of a run on several hosts is not broken by it: {target} would be; name producers or consumers,"
             " write hook: COMMAND, or run on one machine"

@@ -116,10 +116,10 @@ def make_plan(
 def fault_site(setup: Setup, *, on_hosts: bool = False) -> Site:
     """What there is for faults to act on in a setup, with its workers on this machine or on several hosts."""
     in_groups = setup.driver_used == STREAMS_DRIVER and setup.streams.read == "group"
-    # Servers that a run starts on one of its hosts are out of the reach of what breaks servers.
-    started = setup.server is not None and setup.server.engine is not None and not on_hosts
+    started = setup.server is not None and setup.server.engine is not None
     return Site(
-        servers=setup.server.plan if setup.server is not None and started else None,
+        # Those that a run starts on one of its hosts are out of the reach of what breaks servers.
+        servers=setup.server.plan if setup.server is not None and started and not on_hosts else None,
         has_server=setup.server is not None,
         can_pause_workers=sys.platform == "linux",
         can_kill_workers=in_groups and not on_hosts,

@@ -597,7 +597,7 @@ class Machine(TypedDict):
 
 
 class HostOfRun(Machine, TypedDict):
-    """A host that workers were on.
+    """A host that workers were on, or servers of the run.
 
     Attributes:
         name: of the host.
@@ -605,6 +605,8 @@ class HostOfRun(Machine, TypedDict):
         cores: that its workers may use.
         python: its version.
         clock: against that of the run.
+        hasServer: on the host that the run has started its servers on: true.
+        hasWorkers: on that host: whether it has workers too.
     """
 
     name: str
