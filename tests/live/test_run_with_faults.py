@@ -14,6 +14,7 @@ from faulty_runs import ENGINES, LOAD, ONE_CONSUMER, WORK, FaultyRun, Told, as_l
 from processes import Place, sound
 
 from ombdriver.bench.servers.own_clock import faketime_library
+from tests.missing import missing
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -151,7 +152,7 @@ def test_what_waited_for_the_disk_survives_a_crash_between_two_fsyncs(unread: Ma
 def test_a_clock_that_jumps_lets_others_take_what_is_pending(tmp_path: Path) -> None:
     """Ahead by an hour, and a consumer that has just died looks idle for so long; without that nobody would claim."""
     if faketime_library() is None:
-        pytest.skip("libfaketime is not installed")
+        missing("libfaketime; install it (apt-get install faketime)")
     entries = {
         "pause": "{at: 2s, for: 1s, pause: consumers}",
         "kill": "{at: 3100ms, kill: consumer 1 of group-1, restartAfter: 7s}",

@@ -73,7 +73,8 @@ HOUSE = Path(__file__).parents[2]
 
 def test_every_file_of_tests_is_in_one_part_of_make_test() -> None:
     """Or in `make cluster-test`, so that a new folder of tests is not forgotten."""
-    recipes = re.findall(r"^\t(?:nice )?\$\(PYTEST\) (.*)$", (HOUSE / "Makefile").read_text("utf-8"), re.MULTILINE)
+    makefile = (HOUSE / "Makefile").read_text("utf-8")
+    recipes = re.findall(r"^\t(?:nice (?:-n \d+ )?)?\$\(PYTEST\) (.*)$", makefile, re.MULTILINE)
     parts = [
         (re.findall(r" (tests/\S+)", f" {recipe}"), re.findall(r"--ignore=(\S+)", recipe))
         for recipe in recipes
