@@ -6,7 +6,7 @@ The runs are shared: each has several faults, and both engines are met at the sa
 from collections.abc import Mapping
 
 import pytest
-from faulty_runs import ENGINES, FaultyRun, Told, side_by_side
+from faulty_runs import ENGINES, FaultyRun, Told, all_told
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -40,14 +40,14 @@ def runs(faults: Mapping[str, str], duration: str, fsync: str) -> Mapping[str, F
 @pytest.fixture(scope="module")
 def always(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
     """Servers that promise the disk with each reply."""
-    return side_by_side(tmp_path_factory.mktemp("always"), runs(ALWAYS, "27s", "always"))
+    return all_told(tmp_path_factory.mktemp("always"), runs(ALWAYS, "27s", "always"))
 
 
 @pytest.fixture(scope="module")
 def later(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
     """Servers that do not."""
     each = {**runs(EVERY_SECOND, "20s", "everysec"), **runs(NEVER, "9s", "no")}
-    return side_by_side(tmp_path_factory.mktemp("later"), each)
+    return all_told(tmp_path_factory.mktemp("later"), each)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -6,7 +6,7 @@ The runs are shared: each has several faults, and several runs go on at the same
 from collections.abc import Mapping
 
 import pytest
-from faulty_runs import ENGINES, LOAD, THREE_PARTITIONS, FaultyRun, Told, side_by_side
+from faulty_runs import ENGINES, LOAD, THREE_PARTITIONS, FaultyRun, Told, all_told
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -28,7 +28,7 @@ def of_partitions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
         engine: FaultyRun(OF_PARTITIONS, "26s", f"engine: {engine}, {CLUSTER}", streams=BALANCED, load=THREE_PARTITIONS)
         for engine in ENGINES
     }
-    return side_by_side(tmp_path_factory.mktemp("partitions"), runs)
+    return all_told(tmp_path_factory.mktemp("partitions"), runs)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -70,7 +70,7 @@ def takeovers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
     disk = "config: {appendonly: yes, appendfsync: always}"
     every = FaultyRun(ALL, "9s", f"engine: valkey, {CLUSTER}, {disk}", streams=BALANCED, load=THREE_PARTITIONS)
     each = {**runs, "killed": killed, "shipped": shipped, "all": every}
-    return side_by_side(tmp_path_factory.mktemp("takeovers"), each)
+    return all_told(tmp_path_factory.mktemp("takeovers"), each)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -161,7 +161,7 @@ def migrations(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
         "redis": run(BY_KEYS | UNKNOWN, "11s", "redis"),
         "runner": run(BY_KEYS, "9s", "valkey", "{consumer: runner}"),
     }
-    return side_by_side(tmp_path_factory.mktemp("migrations"), runs)
+    return all_told(tmp_path_factory.mktemp("migrations"), runs)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
-from faulty_runs import ENGINES, LOAD, ONE_CONSUMER, WORK, FaultyRun, Told, as_long, side_by_side
+from faulty_runs import ENGINES, LOAD, ONE_CONSUMER, WORK, FaultyRun, Told, all_told, as_long
 from processes import Place, sound
 
 from ombdriver.bench.servers.own_clock import faketime_library
@@ -40,7 +40,7 @@ HARMLESS = [name for name in OF_A_SERVER if name != "lost"]
 def servers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
     """A server of each engine that is met by one fault after the other, and then loses its data."""
     runs = {engine: FaultyRun(OF_A_SERVER, "37s", f"engine: {engine}, {SYNCED}") for engine in ENGINES}
-    return side_by_side(tmp_path_factory.mktemp("servers"), runs)
+    return all_told(tmp_path_factory.mktemp("servers"), runs)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -118,7 +118,7 @@ def unread(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
     """Servers that die while consumers stand still: those of memory alone, and one whose messages wait for its disk."""
     memory = {engine: FaultyRun(UNREAD, "10s", f"engine: {engine}") for engine in ENGINES}
     waits = FaultyRun(BETWEEN_FSYNCS, "9s", "engine: valkey, config: {appendonly: yes}", streams="{waitAof: primary}")
-    return side_by_side(tmp_path_factory.mktemp("unread"), {**memory, "waits": waits})
+    return all_told(tmp_path_factory.mktemp("unread"), {**memory, "waits": waits})
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -160,7 +160,7 @@ def test_a_clock_that_jumps_lets_others_take_what_is_pending(tmp_path: Path) -> 
     }
     run = FaultyRun(entries, "11s", streams="{reclaimAfterMs: 12000}", readers=WORK)
 
-    told = side_by_side(tmp_path, {"run": run})["run"]
+    told = all_told(tmp_path, {"run": run})["run"]
 
     assert [told[name]["hit"] for name in ("kill", "clock")] == [["consumer 1 of group-1"], ["primary-1"]]
     assert (told.delivery["lost"], told.delivery["undelivered"]) == (0, 0)
@@ -196,7 +196,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
     }
     idle = FaultyRun(of_a_replica, "8s", "engine: valkey, topology: replicated")
     hook = FaultyRun({"hook": f"{{at: 1s, hook: {script}}}"}, "3s")
-    return side_by_side(folder, {"idle": idle, "hook": hook})
+    return all_told(folder, {"idle": idle, "hook": hook})
 
 
 def test_a_replica_that_is_paused_is_told_as_no_effect(odd: Mapping[str, Told]) -> None:

@@ -6,7 +6,7 @@ The runs are shared: each has several faults, and several runs go on at the same
 from collections.abc import Mapping
 
 import pytest
-from faulty_runs import ENGINES, TWO_CONSUMERS, WORK, FaultyRun, Told, side_by_side
+from faulty_runs import ENGINES, TWO_CONSUMERS, WORK, FaultyRun, Told, all_told
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -34,7 +34,7 @@ def runners(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
         for engine in ENGINES
     }
     taken = FaultyRun(TAKEN_OVER, "9s", client=RUNNER, streams="{reclaimAfterMs: 500}", readers=WORK)
-    return side_by_side(tmp_path_factory.mktemp("runners"), {**runs, "taken over": taken})
+    return all_told(tmp_path_factory.mktemp("runners"), {**runs, "taken over": taken})
 
 
 @pytest.mark.parametrize("engine", ENGINES)

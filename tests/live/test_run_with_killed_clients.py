@@ -6,7 +6,7 @@ The runs are shared: each has several faults, and both engines are met at the sa
 from collections.abc import Mapping
 
 import pytest
-from faulty_runs import ENGINES, TWO_CONSUMERS, WORK, FaultyRun, Told, side_by_side
+from faulty_runs import ENGINES, TWO_CONSUMERS, WORK, FaultyRun, Told, all_told
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -25,7 +25,7 @@ def killed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         engine: FaultyRun(KILLED, "21s", f"engine: {engine}", request.param, readers=TWO_CONSUMERS)
         for engine in ENGINES
     }
-    return side_by_side(tmp_path_factory.mktemp("killed"), runs)
+    return all_told(tmp_path_factory.mktemp("killed"), runs)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -71,7 +71,7 @@ def pending(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
         for engine in ENGINES
     }
     waits = FaultyRun(PENDING, "8s", readers=WORK)
-    return side_by_side(tmp_path_factory.mktemp("pending"), {**claims, "waits": waits})
+    return all_told(tmp_path_factory.mktemp("pending"), {**claims, "waits": waits})
 
 
 @pytest.mark.parametrize("run", [*ENGINES, "waits"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 import trustme
-from faulty_runs import ENGINES, LOAD, ONE_CONSUMER, THREE_PARTITIONS, FaultyRun, Told, as_long, side_by_side
+from faulty_runs import ENGINES, LOAD, ONE_CONSUMER, THREE_PARTITIONS, FaultyRun, Told, all_told, as_long
 from managed import present
 from processes import Place
 
@@ -42,7 +42,7 @@ SHAPES = {
 def of_one_server(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
     """A run on each engine whose clients are cut off from it in several ways, one after the other."""
     runs = {engine: FaultyRun(SHAPES, "25s", f"engine: {engine}") for engine in ENGINES}
-    return side_by_side(tmp_path_factory.mktemp("one"), runs)
+    return all_told(tmp_path_factory.mktemp("one"), runs)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -97,7 +97,7 @@ def several(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         OF_CLUSTER, "32s", f"{engine}, {CLUSTER}", streams="{placement: balanced}", load=THREE_PARTITIONS
     )
     sentinel = FaultyRun(OF_SENTINEL, "11s", f"{engine}, {SENTINEL}", streams=WAITS)
-    return side_by_side(tmp_path_factory.mktemp("several"), {"cluster": cluster, "sentinel": sentinel})
+    return all_told(tmp_path_factory.mktemp("several"), {"cluster": cluster, "sentinel": sentinel})
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -107,7 +107,7 @@ def of_runners(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         name: FaultyRun({"clients": entries["clients"]}, "6s", f"engine: {request.param}, {server}", RUNNER)
         for name, server, entries in (("cluster", CLUSTER, OF_CLUSTER), ("sentinel", SENTINEL, OF_SENTINEL))
     }
-    return side_by_side(tmp_path_factory.mktemp("runners"), runs)
+    return all_told(tmp_path_factory.mktemp("runners"), runs)
 
 
 @pytest.mark.parametrize("topology", ["cluster", "sentinel"])
@@ -183,7 +183,7 @@ def cut_off(url: str, client: str = "{}") -> FaultyRun:
 
 def test_clients_are_cut_off_from_a_server_of_the_users(tmp_path: Path, server_url: str) -> None:
     """By a link of ours in front of it; the run itself goes past it, and leaves nothing on the server."""
-    told = side_by_side(
+    told = all_told(
         tmp_path, {kind: cut_off(server_url, f"{{pipelining: {kind}}}") for kind in ("channel", "redis-py")}
     )
 
@@ -210,9 +210,7 @@ async def of_a_name(tmp_path: Path) -> AsyncIterator[str]:
 
 def test_a_link_carries_tls_and_the_name_that_is_checked_is_that_of_the_url(tmp_path: Path, of_a_name: str) -> None:
     """The clients' connections go to 127.0.0.1, for which the certificate is not; the channel's and redis-py's too."""
-    told = side_by_side(
-        tmp_path, {kind: cut_off(of_a_name, f"{{pipelining: {kind}}}") for kind in ("channel", "redis-py")}
-    )
+    told = all_told(tmp_path, {kind: cut_off(of_a_name, f"{{pipelining: {kind}}}") for kind in ("channel", "redis-py")})
 
     for each in told.values():
         assert each["down"]["hadEffect"]
