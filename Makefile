@@ -43,7 +43,8 @@ picture: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.picture $(PAGE) $(SECTION) docs/$(SECTION).png
 
 # Tests on servers wait most of their time, so more of them run side by side than there are processors. Unit tests
-# compute, and have what these leave (nice). What is marked `alone` has the machine to itself, after all others. Within
+# compute, and have what these leave (nice). Runs with faults (`faults`) come after both: what is said of them depends on
+# the time that a server takes to come back. What is marked `alone` has the machine to itself, after all others. Within
 # each part the next process that is free takes the next test (`tests/order.py`). With PYTEST_ARGS it is one process,
 # which runs what they name.
 
@@ -58,17 +59,21 @@ ifdef PYTEST_ARGS
 	$(PYTEST) $(PYTEST_ARGS)
 else
 	$(MAKE) --keep-going --jobs 2 test-live test-unit
+	$(MAKE) test-faults
 	$(MAKE) test-alone
 endif
 
 test-live: $(VENV)/.installed-dev
-	$(PYTEST) $(SIDE_BY_SIDE) 4 $(PATIENT) -m 'not alone' tests/live
+	$(PYTEST) $(SIDE_BY_SIDE) 4 $(PATIENT) -m 'not alone and not faults' tests/live
 
 # What it says comes in one piece, since other tests say something meanwhile.
 test-unit: $(VENV)/.installed-dev
 	@mkdir -p build
 	nice -n 19 $(PYTEST) $(SIDE_BY_SIDE) 2 $(PATIENT) tests/unit tests/public >build/$@.log 2>&1; code=$$?; \
 	  cat build/$@.log; exit $$code
+
+test-faults: $(VENV)/.installed-dev
+	$(PYTEST) $(SIDE_BY_SIDE) 3 $(PATIENT) -m 'faults and not alone' tests/live
 
 test-alone: $(VENV)/.installed-dev
 	$(PYTEST) -m alone tests/live

@@ -311,6 +311,7 @@ def interrupted(network: Network, output: str, number: int, harm: Any, *words: s
 
     assert running.returncode == 1, told + rest
     assert time.monotonic() - begun < 50  # of the 60 s that it was to measure
+    assert list((network.folder / output).glob("*.json")), told + rest
     result = network.result(output)
     assert result["partial"]
     assert f"host {HOSTS[number]}, which is gone" in result["partialReason"]

@@ -26,7 +26,7 @@ testDuration: {EVERY_S * FAULTS + 2:g}s
 sampleInterval: {INTERVAL_S:g}s
 drainTimeout: 20s
 """
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.alone]
 
 
 def timeline() -> list[tuple[float, float]]:

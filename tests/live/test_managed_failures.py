@@ -154,8 +154,8 @@ async def test_a_port_that_is_taken_meanwhile_is_replaced(monkeypatch: pytest.Mo
     """Also that of the bus of a node."""
     free = private_server._free_port
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        ports = iter([free(), taken.getsockname()[1]])
-        monkeypatch.setattr(private_server, "_free_port", lambda: next(ports, None) or free())
+        ports = iter([free("127.0.0.1"), taken.getsockname()[1]])
+        monkeypatch.setattr(private_server, "_free_port", lambda address: next(ports, None) or free(address))
         async with await ManagedServers.start(ServerPlan(topology="cluster")) as servers:
             assert taken.getsockname()[1] not in {node.server.bus_port for node in servers.nodes}
 
@@ -199,7 +199,7 @@ async def test_a_start_with_tls_that_is_cancelled_leaves_no_certificate(tidy: Pa
 async def test_certificates_that_cannot_be_written_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the system's own words."""
 
-    def full(folder: Path) -> None:
+    def full(folder: Path, address: str) -> None:
         raise OSError(28, "No space left on device", str(folder))
 
     monkeypatch.setattr(managed, "make_certificates", full)

@@ -17,7 +17,7 @@ from rig import WORKLOAD
 from ombdriver.bench.report.live import QuietView
 from ombdriver.bench.report.progress import Progress
 from ombdriver.bench.results.result import Result
-from ombdriver.bench.run import runner
+from ombdriver.bench.run import run_servers, runner
 from ombdriver.bench.run.events import Finished
 from ombdriver.bench.run.request import Request
 from ombdriver.bench.run.signals import Interrupt
@@ -85,11 +85,11 @@ async def running(
     """Starts a run of a small workload."""
     started: list[ManagedServers] = []
 
-    async def start(plan: ServerPlan, *, with_links: bool) -> ManagedServers:
-        started.append(await ManagedServers.start(plan, with_links=with_links))
+    async def start(plan: ServerPlan, **words: object) -> ManagedServers:
+        started.append(await ManagedServers.start(plan, **words))  # type: ignore[arg-type]
         return started[-1]
 
-    monkeypatch.setattr(runner, "ManagedServers", SimpleNamespace(start=start))
+    monkeypatch.setattr(run_servers, "ManagedServers", SimpleNamespace(start=start))
     lines = [f"{name}: {value}" for name, value in (WORKLOAD | workload).items()]
     request = Request(Workload.parse("\n".join(lines), "w"), setup, folder, None, cores=2)
     view = WatchedView()

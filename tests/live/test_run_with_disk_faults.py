@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 from faulty_runs import ENGINES, FaultyRun, Told, all_told
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.faults]
 
 ALWAYS = {
     "waits": "{at: 2s, for: 1500ms, disk: {fsyncDelay: 1h}}",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 from faulty_runs import ENGINES, LOAD, THREE_PARTITIONS, FaultyRun, Told, all_told
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.faults]
 
 CLUSTER = "topology: cluster, replicas: 1"
 BALANCED = "{placement: balanced}"

@@ -16,7 +16,7 @@ from processes import Place, sound
 from ombdriver.bench.servers.own_clock import faketime_library
 from tests.missing import missing
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.faults]
 
 SYNCED = "config: {appendonly: yes, appendfsync: always}"
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 from faulty_runs import ENGINES, TWO_CONSUMERS, WORK, FaultyRun, Told, all_told
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.faults]
 
 KILLED = {
     "producers": "{at: 2s, kill: producers, restartAfter: 1s}",

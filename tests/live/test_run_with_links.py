@@ -19,7 +19,7 @@ from ombdriver.bench.servers.private_server import PrivateServer
 
 CUT = "link: {{between: [{}], {}: true}}"
 CLIENTS = "clients, primary"
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.faults]
 
 
 def entry(at: str, lasts: str, what: str) -> str:

@@ -214,8 +214,8 @@ async def test_a_port_taken_meanwhile_is_replaced(monkeypatch: pytest.MonkeyPatc
     """When somebody takes the port between our look and the server's bind, another one is tried."""
     free = private_server._free_port
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        ports = iter([taken.getsockname()[1], free()])
-        monkeypatch.setattr(private_server, "_free_port", lambda: next(ports))
+        ports = iter([taken.getsockname()[1], free("127.0.0.1")])
+        monkeypatch.setattr(private_server, "_free_port", lambda address: next(ports))
         async with await PrivateServer.start() as running:
             assert running.port != taken.getsockname()[1]
 

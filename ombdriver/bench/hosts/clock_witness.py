@@ -5,6 +5,7 @@ an opinion of its error, and each server, whose TIME every host may ask for. It 
 the bound says that one of the two is wrong.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -110,5 +111,7 @@ def _claim(server: str, own: Sequence[ServerTime], there: Sequence[ServerTime]) 
     high = (other.answered_ns - other.server_ns) - (here.asked_ns - here.server_ns)
     apart_ns = abs(other.server_ns - here.server_ns)
     at_ns = here.asked_ns + (here.answered_ns - here.asked_ns) // 2
-    slack_ns = round(STEPPED_RATE * apart_ns) + SECOND // 10**6  # TIME is in whole microseconds
+    whole_ns = SECOND // 10**6  # TIME is in whole microseconds
+    # The rate is of true time, of which a clock that is slowed by it has told less.
+    slack_ns = math.ceil(STEPPED_RATE / (1 - STEPPED_RATE) * (apart_ns + whole_ns)) + whole_ns
     return Claim("serverTime", at_ns, (low + high) // 2, (high - low + 1) // 2 + slack_ns, server)

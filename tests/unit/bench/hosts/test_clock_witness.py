@@ -1,6 +1,6 @@
 """`clock_witness`: what witnesses say holds, and what does not fit is told."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ombdriver.bench.hosts.clock_witness import (
@@ -26,6 +26,7 @@ delays = st.integers(0, SECOND // 10)
     st.lists(st.tuples(delays, delays, st.integers(0, 5 * SECOND)), min_size=1, max_size=5),
     st.floats(-STEPPED_RATE, STEPPED_RATE),
 )
+@example(0, 0, [(0, 0, 0)], [(0, 0, 88_129_042)], -STEPPED_RATE)
 def test_the_servers_clock_tells_how_far_a_host_is_ahead_within_its_error(
     ahead_ns: int,
     server_ns: int,
