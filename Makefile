@@ -109,7 +109,8 @@ container-test: $(VENV)/.installed-dev
 
 # Three hosts in network and time namespaces of this machine, with a real scheduler of Dask; as root on Linux.
 cluster-test: $(VENV)/.installed-dev
-	$(PYTEST) tests/cluster
+	$(PYTEST) tests/cluster -m 'not own_network'
+	$(PYTEST) tests/cluster -m own_network
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
