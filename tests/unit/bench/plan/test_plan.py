@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_plan import small_workload
 
 from ombdriver.bench.load.retention import LEAST_ENTRIES, MAX_KEPT_BYTES, entry_bytes, plan_trimming
 from ombdriver.bench.plan.plan import MARGIN, STREAMS_PER_READER, USUAL_READERS, Plan, memory_estimate
@@ -29,19 +30,7 @@ RUN = "ab12cd34"
 
 def workload(**fields: object) -> Workload:
     """A small workload with some fields replaced."""
-    all_fields = {
-        "name": "small",
-        "topics": 1,
-        "partitionsPerTopic": 1,
-        "messageSize": 1024,
-        "subscriptionsPerTopic": 1,
-        "consumerPerSubscription": 1,
-        "producersPerTopic": 1,
-        "producerRate": 1000,
-        "warmupDuration": "5s",
-        "testDuration": "10s",
-    } | fields
-    return Workload.parse("\n".join(f"{name}: {value}" for name, value in all_fields.items()), "small.yaml")
+    return small_workload(**{"warmupDuration": "5s"} | fields)
 
 
 def plan(workers: int | None = None, cores: int = 2, setup: Setup = EMBEDDED, **fields: object) -> Plan:

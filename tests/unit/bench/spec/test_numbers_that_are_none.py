@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from small_plan import FIELDS
 
 from ombdriver.bench.spec.setup import Client, Setup, Streams
 from ombdriver.bench.spec.setup_server import Server
@@ -19,18 +20,6 @@ OF_A_SETUP = [
     for part, model in (("server", Server), ("client", Client), ("streams", Streams))
     for name, field in model.model_fields.items()
 ]
-
-
-FIELDS = {
-    "topics": "1",
-    "partitionsPerTopic": "1",
-    "messageSize": "1024",
-    "subscriptionsPerTopic": "1",
-    "consumerPerSubscription": "1",
-    "producersPerTopic": "1",
-    "producerRate": "1000",
-    "testDuration": "10s",
-}
 SETUP = {"server": {"engine": "valkey"}, "client": {}, "streams": {}}
 
 

@@ -5,21 +5,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_plan import FIELDS
 
 from ombdriver.bench.spec.workload import Workload
 from ombdriver.errors import InputError
 
 GOLDEN = Path(__file__).parents[3] / "golden"
-FIELDS = {
-    "topics": "1",
-    "partitionsPerTopic": "1",
-    "messageSize": "1024",
-    "subscriptionsPerTopic": "1",
-    "consumerPerSubscription": "1",
-    "producersPerTopic": "1",
-    "producerRate": "1000",
-    "testDuration": "10s",
-}
 
 
 def faults(text: str, folder: Path | None = None) -> list[str]:
