@@ -199,12 +199,12 @@ class LinkOfRun:
 
     Args:
         links: all of them.
-        lanes: what is shaped together: a port, and who calls there, or an empty text for all that do.
+        ways: what is shaped together: a port, and who calls there, or an empty text for all that do.
         name: what it lies between.
     """
 
-    def __init__(self, links: Links, lanes: Sequence[tuple[int, str]], name: str) -> None:
-        self._links, self._lanes, self._name = links, lanes, name
+    def __init__(self, links: Links, ways: Sequence[tuple[int, str]], name: str) -> None:
+        self._links, self._ways, self._name = links, ways, name
 
     @property
     def name(self) -> str:
@@ -214,7 +214,7 @@ class LinkOfRun:
     async def shape(self, shape: LinkShape) -> None:
         """See `FaultLink.shape`."""
         try:
-            for port, caller in self._lanes:
+            for port, caller in self._ways:
                 await self._links.shape(port, shape, caller)
         except LinkError as error:
             raise FaultError(f"{self._name}: {error}") from error

@@ -52,7 +52,7 @@ class End(asyncio.Protocol):
         lost: whether something that came here was swallowed.
     """
 
-    def __init__(self, link: "Lane") -> None:
+    def __init__(self, link: "Traffic") -> None:
         self.link = link
         self.peer: End | None = None
         self.transport: asyncio.Transport | None = None
@@ -165,7 +165,7 @@ class End(asyncio.Protocol):
             self.transport.close()
 
 
-class Lane:
+class Traffic:
     """What goes through a link from one caller, or from all that have none of their own.
 
     Args:
@@ -226,25 +226,25 @@ class Lane:
         return count
 
 
-class Link(Lane):
+class Link(Traffic):
     """A port that leads to another one.
 
     Args:
-        target: as of a lane.
+        target: as of `Traffic`.
         loop: the loop of the process.
         at: the port to listen on; 0 for any.
-        callers: addresses that have a lane of their own.
+        callers: addresses that are shaped by themselves.
 
     Attributes:
         port: where it listens.
-        lanes: of callers, by their addresses.
+        by_caller: what goes through it from each of these callers.
     """
 
     def __init__(
         self, target: tuple[str, int], loop: asyncio.AbstractEventLoop, at: int = 0, callers: Iterable[str] = ()
     ) -> None:
         super().__init__(target, loop)
-        self.lanes = {each: Lane(target, loop) for each in callers}
+        self.by_caller = {each: Traffic(target, loop) for each in callers}
         self._server: asyncio.Server | None = None
         # Bound, and never listening: nobody else gets the port while nobody listens.
         self._holder = socket.socket()
@@ -258,7 +258,7 @@ class Link(Lane):
             self._server = await self.loop.create_server(lambda: _Near(self), HOST, self.port, backlog=BACKLOG)
 
     async def set_shape(self, shape: dict[str, Any]) -> int:
-        """See `Lane.set_shape`; while it is down nobody listens."""
+        """See `Traffic.set_shape`; while it is down nobody listens."""
         count = await super().set_shape(shape)
         if shape.get("mode") != "down":
             await self.listen()
@@ -276,7 +276,7 @@ class _Near(End):
         super().connection_made(transport)
         assert self.transport is not None
         if isinstance(self.link, Link):
-            self.link = self.link.lanes.get(transport.get_extra_info("peername")[0], self.link)
+            self.link = self.link.by_caller.get(transport.get_extra_info("peername")[0], self.link)
         self.link.ends.add(self)
         if (mode := self.link.shape.get("mode")) in ("down", "reset"):  # one may be accepted before that is ordered
             self.end(by_reset=mode == "reset")
@@ -295,7 +295,7 @@ async def obey(order: dict[str, Any], links: dict[int, Link]) -> dict[str, Any]:
             links[link.port] = link
             return {"port": link.port}
         link = links[order["link"]]
-        shaped: Lane = link.lanes[order["caller"]] if "caller" in order else link
+        shaped: Traffic = link.by_caller[order["caller"]] if "caller" in order else link
         return {"connections": await shaped.set_shape(order["shape"])}
     except (OSError, KeyError) as error:
         return {"error": str(error) or repr(error)}

@@ -50,7 +50,7 @@ async def test_a_connection_that_is_being_accepted_when_a_link_is_cut_does_not_g
     link = Link((HOST, unused_tcp_port), asyncio.get_running_loop(), callers=callers)
     near, transport = _Near(link), AcceptedTransport()
 
-    await (link.lanes[CALLER] if callers else link).set_shape({"mode": mode})
+    await (link.by_caller[CALLER] if callers else link).set_shape({"mode": mode})
     near.connection_made(cast(asyncio.Transport, transport))
 
     assert transport.ended == ended
