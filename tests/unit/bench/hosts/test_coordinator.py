@@ -7,9 +7,11 @@ from typing import Any, cast
 import pytest
 
 from ombdriver.bench.hosts import agent_protocol
+from ombdriver.bench.hosts.clock_witness import WallReading
 from ombdriver.bench.hosts.connection import Connection
-from ombdriver.bench.hosts.coordinator import Coordinator, RemoteWorker
+from ombdriver.bench.hosts.coordinator import Coordinator, Host, RemoteWorker
 from ombdriver.bench.load.phase import Phase
+from ombdriver.bench.telemetry.hosts import HostSample
 from ombdriver.bench.units import SECOND
 from ombdriver.bench.worker import protocol, wire_format
 from ombdriver.errors import RunError
@@ -99,3 +101,15 @@ async def test_what_is_sent_while_consumers_pause_and_read_later_is_of_one_clock
         warm_up, build, measure, after = agent.offsets_ns
         assert warm_up != build == measure != after
         assert error_ns > host.clock_error_ns() + 150_000  # of what it gained in the 20 s from one phase to the other
+
+
+async def test_samples_of_a_host_that_has_servers_alone_are_by_the_runs_clock() -> None:
+    """However far ahead its own clock is; no phase tells it one."""
+    host, taken = Host(0, "10.0.0.1"), list[HostSample]()
+    host.on_sample = taken.append
+    ahead_ns, now_ns = 3 * 86_400 * 10**9, time.monotonic_ns()
+    host.on_message(agent_protocol.Answer(now_ns, now_ns + ahead_ns + 1000, now_ns + ahead_ns + 1000), now_ns + 2000)
+
+    host.on_message(agent_protocol.Sampled(HostSample(now_ns + ahead_ns), WallReading(0, 0, 0)), now_ns)
+
+    assert abs(taken[0].at_ns - now_ns) <= 1_000_000
