@@ -141,11 +141,14 @@ class _Trials:
         where = "the memory driver" if setup.loopback else "the null server"
         self._say(f"{what} against {where}, {'with' if groups else 'without'} a consumer")
         warm_up_ms = min(WARM_UP_MS, self._trial_ms // 2)
+        # As runs have it by default. Ten reports a second hold one message in a hundred up, of 1,000/s: the p99 of the
+        # memory driver was 0.21 to 0.60 ms, and 0.07 to 0.14 ms with one report a second.
+        interval_ms = min(1000, self._trial_ms)
         text = f"""
             {{topics: 1, partitionsPerTopic: 1, messageSize: {MESSAGE_SIZE}, subscriptionsPerTopic: {groups},
             producersPerTopic: 1, consumerPerSubscription: {groups}, producerRate: {rate},
             warmupDuration: {warm_up_ms}ms, testDuration: {self._trial_ms}ms,
-            sampleInterval: 100ms, drainTimeout: 100ms}}"""
+            sampleInterval: {interval_ms}ms, drainTimeout: 100ms}}"""
         workload = Workload.parse(text, "calibrate")
         request = Request(workload, setup, self._folder, None, installation.usable_cores())
         try:
